@@ -1,0 +1,66 @@
+//! What a command sees of the world: its name, the environment, the terminal.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use crate::recipient::Environment;
+
+/// Under which name the program runs: it decides defaults, not abilities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Name {
+    /// kveil's own defaults.
+    Kveil,
+    /// A stand-in for sops: its defaults, and silence on success.
+    Sops,
+}
+
+/// The world of one run.
+pub struct Context {
+    /// The name it was called by.
+    pub name: Name,
+    /// Variables, and what they lead to.
+    pub environment: Environment,
+    /// The current directory.
+    pub directory: PathBuf,
+    /// Whether notes and warnings are shown: always as kveil; as sops only when asked or to a person.
+    pub talkative: bool,
+    /// Whether stderr may be coloured.
+    pub colour: bool,
+    /// Whether progress may be shown.
+    pub terminal: bool,
+}
+
+impl Context {
+    /// The context of this process, called as `program`.
+    pub fn of_process(program: &str, verbose: bool) -> Context {
+        let environment = Environment::process();
+        let file = program.rsplit(['/', '\\']).next().unwrap_or(program);
+        let name = if file.trim_end_matches(".exe") == "sops" { Name::Sops } else { Name::Kveil };
+        let terminal = std::io::stderr().is_terminal();
+        let strict = environment.var("KVEIL_STRICT").is_some_and(|value| value == "1");
+        let plain = environment.var("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Context {
+            name,
+            directory: std::env::current_dir().unwrap_or_default(),
+            talkative: name == Name::Kveil || verbose || strict || terminal,
+            colour: terminal && !plain,
+            terminal,
+            environment,
+        }
+    }
+
+    /// Whether it runs under the name `sops`.
+    pub fn is_sops(&self) -> bool {
+        self.name == Name::Sops
+    }
+
+    /// Whether findings that only warn under the name `sops` are errors.
+    pub fn is_strict(&self) -> bool {
+        !self.is_sops() || self.environment.var("KVEIL_STRICT").is_some_and(|value| value == "1")
+    }
+
+    /// An absolute path.
+    pub fn absolute(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
+    }
+}

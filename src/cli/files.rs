@@ -1,0 +1,63 @@
+//! Several files in one call: worked on in parallel, told in order; one bad file doesn't stop the others.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::context::Context;
+use super::report;
+use crate::error::{Error, Kind, Result};
+use crate::source::Source;
+
+/// Waiting for the disk is most of the work when files are replaced.
+const WRITERS: usize = 8;
+
+/// Does `work` for every index below `count`, on several threads, and gives the results in order.
+pub fn each<T: Send>(count: usize, writing: bool, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = count.min(if writing { WRITERS } else { cores });
+    if workers < 2 {
+        return (0..count).map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(slot) = results.get(at) else { return };
+                    let result = work(at);
+                    if let Ok(mut slot) = slot.lock() {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
+}
+
+/// The inputs of a command; none means standard input.
+///
+/// # Errors
+/// `NoFile` (100) if there are none and standard input is a terminal.
+pub fn inputs(names: &[String]) -> Result<Vec<Source>> {
+    use std::io::IsTerminal;
+    if names.is_empty() && std::io::stdin().is_terminal() {
+        return Err(Error::new(Kind::NoFile, "no file specified").hint("name a file, or pipe one into standard input"));
+    }
+    Ok(if names.is_empty() { vec![Source::Stdin] } else { names.iter().map(|name| Source::of(name)).collect() })
+}
+
+/// Reports the failures of several files and gives the error to end with: of their common kind, else `Generic` (1).
+pub fn settle(context: &Context, errors: Vec<Error>, total: usize) -> Result<()> {
+    let Some(first) = errors.first() else { return Ok(()) };
+    if total == 1 {
+        return Err(first.clone());
+    }
+    let kind = if errors.iter().all(|error| error.kind == first.kind) { first.kind } else { Kind::Generic };
+    for error in &errors {
+        report::error(context, error);
+    }
+    Err(Error::new(kind, format!("{} of {total} files failed", errors.len())))
+}

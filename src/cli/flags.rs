@@ -1,0 +1,231 @@
+//! Flags that several commands share, under sops's names.
+
+use clap::Args;
+
+use super::context::Context;
+use crate::document::{self, Format};
+use crate::error::{Error, Kind, Result};
+use crate::metadata::SelectorKind;
+use crate::recipient::{self, RecipientSpec};
+
+/// Flags of every command.
+#[derive(Args, Default)]
+pub struct Common {
+    /// Configuration file; without it `.sops.yaml` is looked for
+    #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env = true)]
+    pub config: Option<String>,
+    /// Columns a level of what is printed or added
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub indent: Option<i64>,
+    /// Say more on stderr
+    #[arg(long, short = 'v')]
+    pub verbose: bool,
+    #[arg(long, hide = true)]
+    disable_version_check: bool,
+    #[arg(long, hide = true)]
+    check_for_updates: bool,
+    #[arg(long, hide = true, env = "SOPS_KEYSERVICE", hide_env = true)]
+    keyservice: Vec<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    enable_local_keyservice: Option<String>,
+}
+
+impl Common {
+    /// Refuses what this build can't do, rather than ignoring it.
+    ///
+    /// # Errors
+    /// `Generic` (1) for a key service.
+    pub fn check(&self) -> Result<()> {
+        if self.keyservice.iter().any(|address| !address.is_empty()) {
+            return Err(Error::new(Kind::Generic, "key services aren't supported by this version").hint("leave out --keyservice and SOPS_KEYSERVICE"));
+        }
+        Ok(())
+    }
+
+    /// The indentation, if one was asked for.
+    ///
+    /// # Errors
+    /// `Emit` (4) for a negative number, as in sops.
+    pub fn indent(&self) -> Result<Option<usize>> {
+        let number = |n: i64| usize::try_from(n).map_err(|_| Error::new(Kind::Emit, "--indent can't be negative"));
+        self.indent.map(number).transpose()
+    }
+}
+
+/// Formats of input and output.
+#[derive(Args, Default)]
+pub struct Types {
+    /// Format of the input, whatever its name: yaml or json
+    #[arg(long, value_name = "FORMAT")]
+    pub input_type: Option<String>,
+    /// Format of the output
+    #[arg(long, value_name = "FORMAT")]
+    pub output_type: Option<String>,
+    /// The file name to go by, for configuration and format, when the input is standard input
+    #[arg(long, value_name = "NAME")]
+    pub filename_override: Option<String>,
+}
+
+impl Types {
+    /// The format to read: by flag, else by name, else by what the text looks like.
+    ///
+    /// # Errors
+    /// `Generic` (1) for a format that isn't there.
+    pub fn input(&self, name: &str, text: &str) -> Result<&'static dyn Format> {
+        let name = self.filename_override.as_deref().unwrap_or(name);
+        if let Some(word) = self.input_type.as_deref() {
+            if let Some(format) = document::format_by_name(word) {
+                return Ok(format);
+            }
+            if matches!(word, "dotenv" | "ini" | "binary") {
+                return Err(unsupported(word));
+            }
+        }
+        if let Some(format) = document::format_by_path(name) {
+            return Ok(format);
+        }
+        by_text(text).ok_or_else(|| unsupported("binary"))
+    }
+
+    /// The format to write.
+    ///
+    /// # Errors
+    /// `Generic` (1) for a format that isn't there.
+    pub fn output(&self, input: &'static dyn Format) -> Result<&'static dyn Format> {
+        match self.output_type.as_deref() {
+            None => Ok(input),
+            Some(word) => match document::format_by_name(word) {
+                Some(format) => Ok(format),
+                None if matches!(word, "dotenv" | "ini" | "binary") => Err(unsupported(word)),
+                None => Ok(input),
+            },
+        }
+    }
+}
+
+fn unsupported(word: &str) -> Error {
+    Error::new(Kind::Generic, format!("the format {word} isn't supported by this version, expected yaml or json"))
+        .hint("--input-type yaml or --input-type json says what the file is, whatever its name")
+}
+
+/// Names say little in practice: a JSON object starts with a brace, and an encrypted YAML file has a `sops:` line.
+fn by_text(text: &str) -> Option<&'static dyn Format> {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with('{') {
+        return document::format_by_name("json");
+    }
+    text.lines().any(|line| line.trim_end() == "sops:").then(|| document::format_by_name("yaml")).flatten()
+}
+
+/// Recipients, by kind; lists are joined by commas.
+#[derive(Args, Default)]
+pub struct Recipients {
+    /// age recipients (age1…), joined by commas
+    #[arg(long, short = 'a', value_name = "RECIPIENTS", help_heading = "Recipients")]
+    pub age: Vec<String>,
+    /// PGP fingerprints
+    #[arg(long, short = 'p', value_name = "FINGERPRINTS", help_heading = "Recipients")]
+    pub pgp: Vec<String>,
+    /// AWS KMS key ARNs
+    #[arg(long, short = 'k', value_name = "ARNS", help_heading = "Recipients")]
+    pub kms: Vec<String>,
+    /// AWS profile for the KMS keys
+    #[arg(long, value_name = "PROFILE", help_heading = "Recipients")]
+    pub aws_profile: Option<String>,
+    /// Encryption context for the KMS keys: key:value pairs
+    #[arg(long, value_name = "PAIRS", help_heading = "Recipients")]
+    pub encryption_context: Option<String>,
+    /// GCP KMS resource ids
+    #[arg(long, value_name = "IDS", help_heading = "Recipients")]
+    pub gcp_kms: Vec<String>,
+    /// Huawei Cloud KMS key ids
+    #[arg(long, value_name = "IDS", help_heading = "Recipients")]
+    pub hckms: Vec<String>,
+    /// Azure Key Vault key URLs
+    #[arg(long, value_name = "URLS", help_heading = "Recipients")]
+    pub azure_kv: Vec<String>,
+    /// HashiCorp Vault transit key URIs
+    #[arg(long, value_name = "URIS", help_heading = "Recipients")]
+    pub hc_vault_transit: Vec<String>,
+    /// How many key groups must be opened
+    #[arg(long, value_name = "N", help_heading = "Recipients")]
+    pub shamir_secret_sharing_threshold: Option<usize>,
+}
+
+impl Recipients {
+    /// The recipients of flags and environment, as one key group in sops's order of kinds.
+    ///
+    /// # Errors
+    /// A recipient that its kind refuses.
+    pub fn group(&self, context: &Context) -> Result<Vec<RecipientSpec>> {
+        let kinds: [(&str, &[String], &str); 7] = [
+            ("kms", &self.kms, "SOPS_KMS_ARN"),
+            ("gcp_kms", &self.gcp_kms, "SOPS_GCP_KMS_IDS"),
+            ("hckms", &self.hckms, "SOPS_HUAWEICLOUD_KMS_IDS"),
+            ("azure_kv", &self.azure_kv, "SOPS_AZURE_KEYVAULT_URLS"),
+            ("hc_vault", &self.hc_vault_transit, "SOPS_VAULT_URIS"),
+            ("pgp", &self.pgp, "SOPS_PGP_FP"),
+            ("age", &self.age, "SOPS_AGE_RECIPIENTS"),
+        ];
+        let mut group = Vec::new();
+        for (field, flags, variable) in kinds {
+            let lists = if flags.is_empty() { context.environment.var(variable).into_iter().collect() } else { flags.to_vec() };
+            let Some(kind) = recipient::kind_by_field(field) else { continue };
+            for text in lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
+                group.push(kind.parse(text)?);
+            }
+        }
+        Ok(group)
+    }
+}
+
+/// Which values are encrypted.
+#[derive(Args, Default)]
+pub struct Selectors {
+    /// All but keys with this suffix
+    #[arg(long, value_name = "SUFFIX", help_heading = "Which values")]
+    pub unencrypted_suffix: Option<String>,
+    /// Only keys with this suffix
+    #[arg(long, value_name = "SUFFIX", help_heading = "Which values")]
+    pub encrypted_suffix: Option<String>,
+    /// All but keys that match
+    #[arg(long, value_name = "REGEX", help_heading = "Which values")]
+    pub unencrypted_regex: Option<String>,
+    /// Only keys that match
+    #[arg(long, value_name = "REGEX", help_heading = "Which values")]
+    pub encrypted_regex: Option<String>,
+    /// All but values whose comment matches
+    #[arg(long, value_name = "REGEX", help_heading = "Which values")]
+    pub unencrypted_comment_regex: Option<String>,
+    /// Only values whose comment matches
+    #[arg(long, value_name = "REGEX", help_heading = "Which values")]
+    pub encrypted_comment_regex: Option<String>,
+}
+
+impl Selectors {
+    /// The one selector that was given.
+    ///
+    /// # Errors
+    /// `ConflictingFlags` (8) for two.
+    pub fn chosen(&self) -> Result<Option<(SelectorKind, String)>> {
+        let all = [
+            (SelectorKind::UnencryptedSuffix, &self.unencrypted_suffix),
+            (SelectorKind::EncryptedSuffix, &self.encrypted_suffix),
+            (SelectorKind::UnencryptedRegex, &self.unencrypted_regex),
+            (SelectorKind::EncryptedRegex, &self.encrypted_regex),
+            (SelectorKind::UnencryptedCommentRegex, &self.unencrypted_comment_regex),
+            (SelectorKind::EncryptedCommentRegex, &self.encrypted_comment_regex),
+        ];
+        let mut given = all.into_iter().filter_map(|(kind, text)| Some((kind, text.clone().filter(|text| !text.is_empty())?)));
+        let first = given.next();
+        match given.next() {
+            None => Ok(first),
+            Some((second, _)) => Err(conflict(first.map_or("", |(kind, _)| kind.name()), second.name())),
+        }
+    }
+}
+
+/// Two rules about which values to encrypt.
+pub fn conflict(first: &str, second: &str) -> Error {
+    Error::new(Kind::ConflictingFlags, format!("{first} and {second} exclude each other")).hint("give one of them")
+}

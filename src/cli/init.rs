@@ -1,0 +1,82 @@
+//! `kveil init`.
+
+use std::path::Path;
+
+use clap::Args as ClapArgs;
+
+use super::context::Context;
+use super::flags::Common;
+use super::{keygen, report};
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::recipient::{Identities, age};
+use crate::source;
+
+/// Make an age identity, if there is none, and a `.sops.yaml` here
+///
+/// What exists is left as it is; run it again at any time.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Further age recipients, joined by commas
+    #[arg(long, short = 'a', value_name = "RECIPIENTS")]
+    age: Vec<String>,
+    /// Write encrypted_regex into the rule, for teams that use sops beside it
+    #[arg(long)]
+    with_selector: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Sets up.
+///
+/// # Errors
+/// `Generic` (1) without a home directory, `Unwritable` (3).
+pub fn run(context: &Context, args: &Args) -> Result<()> {
+    let path = context.directory.join(".sops.yaml");
+    if path.exists() {
+        report::note(context, "left as it is: .sops.yaml");
+        own(context)?;
+        return Ok(());
+    }
+    let mut recipients = own(context)?;
+    for text in args.age.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
+        let spec = crate::recipient::RecipientKind::parse(&age::Age, text)?;
+        if !recipients.contains(&spec.text) {
+            recipients.push(spec.text);
+        }
+    }
+    source::write(&path, &config::template(&recipients, args.with_selector), false)?;
+    report::note(context, &format!("wrote .sops.yaml for {}", recipients.join(", ")));
+    report::note(context, "next: kveil encrypt -i secret.yaml, and commit both files");
+    Ok(())
+}
+
+/// The recipients of the identities at hand; makes the default key file if there are none.
+fn own(context: &Context) -> Result<Vec<String>> {
+    let identities = Identities::new(context.environment.clone());
+    let mut recipients: Vec<String> = age::own_recipients(&identities).map(str::to_owned).collect();
+    recipients.dedup();
+    if !recipients.is_empty() {
+        report::note(context, &format!("using the identity of {}", recipients[0]));
+        recipients.truncate(1);
+        return Ok(recipients);
+    }
+    let path = age::default_key_file(&context.environment).ok_or_else(|| {
+        Error::new(Kind::Generic, "there is no home directory to keep an identity in").hint("set HOME, or make one with kveil keygen -o FILE and set SOPS_AGE_KEY_FILE")
+    })?;
+    make(context, &path).map(|recipient| vec![recipient])
+}
+
+fn make(context: &Context, path: &Path) -> Result<String> {
+    if path.exists() {
+        let error = Error::new(Kind::Generic, "the default key file holds no age identity that can be used").in_file(&path.display().to_string());
+        return Err(error.hint("check it; it is left as it is"));
+    }
+    if let Some(folder) = path.parent() {
+        source::make_private_directory(folder)?;
+    }
+    let (text, recipient) = keygen::key_file();
+    source::write(path, &text, true)?;
+    report::note(context, &format!("made an identity in {} (keep a copy: without it the files can't be read)", path.display()));
+    Ok(recipient)
+}

@@ -1,0 +1,168 @@
+//! The command line: reads flags, calls, prints. The table of commands is [`COMMANDS`]; a new one is its own file and a
+//! row there.
+
+mod argv;
+mod clock;
+mod completion;
+mod config;
+mod context;
+mod decrypt;
+mod encrypt;
+mod files;
+mod filestatus;
+mod flags;
+mod init;
+mod keygen;
+mod man;
+mod report;
+mod settings;
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, FromArgMatches};
+
+use crate::error::{Error, Kind, Result};
+use context::{Context, Name};
+
+/// A command: its name, how its flags are declared, and what it does.
+pub struct Command {
+    /// The word on the command line.
+    pub name: &'static str,
+    build: fn(clap::Command) -> clap::Command,
+    run: fn(&Context, &ArgMatches) -> Result<()>,
+}
+
+/// A row of the table: the module holds `Args`, whose doc comment is the help, and `run`.
+macro_rules! command {
+    ($name:literal, $module:ident) => {
+        Command {
+            name: $name,
+            build: <$module::Args as clap::Args>::augment_args,
+            run: |context, matches| {
+                let args = $module::Args::from_arg_matches(matches).map_err(|why| usage(&why))?;
+                $module::run(context, &args)
+            },
+        }
+    };
+}
+
+/// All commands, in the order of the help.
+pub static COMMANDS: &[Command] = &[
+    command!("init", init),
+    command!("keygen", keygen),
+    command!("encrypt", encrypt),
+    command!("decrypt", decrypt),
+    command!("filestatus", filestatus),
+    command!("config", config),
+    command!("completion", completion),
+    command!("man", man),
+];
+
+impl Command {
+    fn declare(&self) -> clap::Command {
+        (self.build)(clap::Command::new(self.name))
+    }
+}
+
+/// The whole command line, as help, completions and manual pages show it.
+fn whole(program: &'static str) -> clap::Command {
+    let command = clap::Command::new(program)
+        .about("Keep Kubernetes Secrets in git, encrypted: the SOPS file format, byte-exact and fast")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help("Called under the name `sops`, it takes sops's command line and defaults.");
+    COMMANDS.iter().fold(command, |command, row| command.subcommand(row.declare()))
+}
+
+/// Runs the command line `args` (the program's name first) and gives the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().map_or_else(|| "kveil".to_owned(), |name| name.to_string_lossy().into_owned());
+    let verbose = args.iter().any(|arg| arg == "--verbose" || arg == "-v");
+    let context = Context::of_process(&program, verbose);
+    crate::source::platform::forbid_core_dumps();
+    match dispatch(&context, args) {
+        Ok(()) => 0,
+        Err(Ended::Shown(code)) => code,
+        Err(Ended::Failed(error)) => {
+            report::error(&context, &error);
+            error.kind.exit_code()
+        }
+    }
+}
+
+/// How a run ended before its command was through.
+enum Ended {
+    /// Help or a usage message was printed.
+    Shown(u8),
+    /// An error to report.
+    Failed(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Ended {
+        Ended::Failed(error)
+    }
+}
+
+fn dispatch(context: &Context, args: Vec<OsString>) -> std::result::Result<(), Ended> {
+    let line = argv::normalise(args, context.is_sops())?;
+    if line.version {
+        return Ok(report::data(version(context.name).as_bytes())?);
+    }
+    let Some(row) = COMMANDS.iter().find(|row| Some(row.name) == line.verb.as_deref()) else {
+        return no_command(context, &line);
+    };
+    let program = if context.is_sops() { "sops" } else { "kveil" };
+    let command = row.declare().bin_name(format!("{program} {}", row.name)).no_binary_name(true);
+    let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why))?;
+    Ok((row.run)(context, &matches)?)
+}
+
+/// The first line is what scripts parse for sops's version; kveil's own follows.
+fn version(name: Name) -> String {
+    let own = format!("kveil {}\n", env!("CARGO_PKG_VERSION"));
+    match name {
+        Name::Kveil => own,
+        Name::Sops => format!("sops {}\n{own}", crate::metadata::VERSION),
+    }
+}
+
+fn no_command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ended> {
+    let program = if context.is_sops() { "sops" } else { "kveil" };
+    if let Some(verb) = line.verb.as_deref().filter(|verb| *verb != "help") {
+        let names: Vec<&str> = COMMANDS.iter().map(|row| row.name).collect();
+        let mut error = Error::new(Kind::Generic, format!("there is no command {verb}"));
+        if let Some(meant) = crate::config::did_you_mean(verb, &names) {
+            error = error.hint(format!("did you mean {meant}?"));
+        }
+        return Err(error.hint(format!("{program} --help lists the commands")).into());
+    }
+    let mut command = whole(program);
+    let help = command.render_help().to_string();
+    if line.help || line.verb.is_some() {
+        return Ok(report::data(help.as_bytes())?);
+    }
+    report::note(context, &help);
+    Err(Ended::Shown(1))
+}
+
+fn shown(why: &clap::Error) -> Ended {
+    let _ = why.print();
+    Ended::Shown(if why.use_stderr() { 1 } else { 0 })
+}
+
+fn usage(why: &clap::Error) -> Error {
+    Error::new(Kind::Generic, why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        whole("kveil").debug_assert();
+    }
+}

@@ -1,0 +1,65 @@
+//! The only file that prints. stdout carries data; errors, warnings and summaries go to stderr.
+
+use std::io::Write;
+
+use super::context::Context;
+use crate::error::{Error, Kind, Result, printable};
+
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[1;33m";
+const CYAN: &str = "\x1b[36m";
+const RESET: &str = "\x1b[0m";
+
+/// Writes data to stdout. A reader that went away is no failure.
+///
+/// # Errors
+/// `Unwritable` (3).
+pub fn data(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(Kind::Unwritable, format!("can't write to standard output: {why}"))),
+        _ => Ok(()),
+    }
+}
+
+fn to_stderr(line: &str) {
+    // There is no one left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes a summary for machines beside data on stdout.
+///
+/// # Errors
+/// None: there is no one left to tell if stderr is closed.
+pub fn machine(line: &str) -> Result<()> {
+    to_stderr(line);
+    Ok(())
+}
+
+/// Shows an error with its hints. Under the name `sops` the first line starts as genuine sops's does: tools match it.
+pub fn error(context: &Context, error: &Error) {
+    let label = paint(context, RED, "error:");
+    let phrase = error.to_string();
+    to_stderr(&if context.is_sops() { phrase } else { format!("{label} {phrase}") });
+    for hint in &error.hints {
+        to_stderr(&format!("  {} {}", paint(context, CYAN, "→"), printable(hint)));
+    }
+}
+
+/// Shows a warning, unless silence is asked for.
+pub fn warning(context: &Context, text: &str) {
+    if context.talkative {
+        to_stderr(&format!("{} {}", paint(context, YELLOW, "warning:"), printable(text)));
+    }
+}
+
+/// Shows what was done, unless silence is asked for.
+pub fn note(context: &Context, text: &str) {
+    if context.talkative {
+        to_stderr(&printable(text));
+    }
+}
+
+fn paint(context: &Context, colour: &str, text: &str) -> String {
+    if context.colour { format!("{colour}{text}{RESET}") } else { text.to_owned() }
+}

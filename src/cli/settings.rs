@@ -1,0 +1,235 @@
+//! Where a file's settings come from: flags, the environment, the rule of a `.sops.yaml`, the default of its kind.
+
+use std::path::{Path, PathBuf};
+
+use super::clock;
+use super::context::Context;
+use super::flags::{Common, Recipients, Selectors, conflict};
+use super::report;
+use crate::config::{self, Config, Rule};
+use crate::document::{Document, NONE};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes;
+use crate::kubernetes::secret::Default as KindDefault;
+use crate::metadata::SelectorKind;
+use crate::pipeline::Plan;
+use crate::recipient::{self, RecipientSpec};
+use crate::select::Selection;
+use crate::source::{Source, platform};
+
+const FILE: &str = ".sops.yaml";
+const MISSPELT: &str = ".sops.yml";
+/// As far up as sops looks.
+const MAX_PARENTS: usize = 100;
+
+/// A configuration and where it was found.
+pub struct Found {
+    /// Absolute.
+    pub path: PathBuf,
+    /// What it says.
+    pub config: Config,
+    /// Whether it was named rather than found.
+    pub named: bool,
+}
+
+/// Looks for the configuration of `target` (absolute): the one named, else from the target's directory upward, else
+/// from the current directory upward. Under the name `sops` only the last, as genuine sops does.
+///
+/// # Errors
+/// `Generic` (1) if it can't be read.
+pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result<Option<Found>> {
+    if let Some(name) = common.config.as_deref().filter(|name| !name.is_empty()) {
+        return read(&context.absolute(name), name, true).map(Some);
+    }
+    let here = upward(context, &context.directory);
+    let path = match target.and_then(Path::parent).filter(|_| !context.is_sops()) {
+        None => here,
+        Some(directory) => {
+            let beside = upward(context, directory);
+            if let (Some(beside), Some(here)) = (&beside, &here)
+                && beside != here
+            {
+                report::warning(context, &format!("{} counts for this file, not {}", beside.display(), here.display()));
+            }
+            beside.or(here)
+        }
+    };
+    path.map(|path| read(&path, &shown(context, &path), false)).transpose()
+}
+
+/// A path for messages: relative where that is shorter.
+fn shown(context: &Context, path: &Path) -> String {
+    path.strip_prefix(&context.directory).unwrap_or(path).display().to_string()
+}
+
+fn read(path: &Path, name: &str, named: bool) -> Result<Found> {
+    let text = Source::File(path.to_owned()).read().map_err(|mut error| {
+        error.kind = Kind::Generic;
+        error.message = format!("config file not readable: {}", error.message);
+        error.in_file(name)
+    })?;
+    Ok(Found { path: path.to_owned(), config: config::parse(&text, name)?, named })
+}
+
+/// The nearest configuration at or above `directory`. As kveil the search ends at the top of a git work tree and at the
+/// border of a file system: what lies above belongs to someone else.
+fn upward(context: &Context, directory: &Path) -> Option<PathBuf> {
+    let device = platform::device(directory);
+    for folder in directory.ancestors().take(MAX_PARENTS) {
+        if !context.is_sops() && platform::device(folder) != device {
+            return None;
+        }
+        let path = folder.join(FILE);
+        if path.is_file() {
+            return Some(path);
+        }
+        if folder.join(MISSPELT).is_file() {
+            report::warning(context, &format!("{} is ignored, the name is {FILE}", folder.join(MISSPELT).display()));
+        }
+        if !context.is_sops() && folder.join(".git").exists() {
+            return None;
+        }
+    }
+    None
+}
+
+/// A configuration of a stranger could name his recipients.
+///
+/// # Errors
+/// `Generic` (1).
+pub fn refuse_foreign_owner(found: &Found, target: &Path) -> Result<()> {
+    let Some(owner) = platform::owner(&found.path).filter(|_| !found.named) else { return Ok(()) };
+    let top = target.ancestors().find(|folder| folder.join(".git").exists());
+    let trusted = [Some(0), Some(platform::user()), platform::owner(target), top.and_then(platform::owner)];
+    if trusted.contains(&Some(owner)) {
+        return Ok(());
+    }
+    let message = format!("{} belongs to another user, who would choose the recipients", found.path.display());
+    Err(Error::new(Kind::Generic, message).hint("check it, and name it with --config"))
+}
+
+/// What was decided for a file, and why.
+pub struct Decision {
+    /// How to encrypt.
+    pub plan: Plan,
+    /// The rule: file and line.
+    pub rule: Option<(String, usize)>,
+    /// Where the selection comes from.
+    pub because: &'static str,
+    /// Labels of recipients.
+    pub names: Vec<(String, String)>,
+}
+
+/// Everything that the decision depends on.
+pub struct Asked<'f> {
+    /// Flags of every command.
+    pub common: &'f Common,
+    /// Recipients by flag.
+    pub recipients: &'f Recipients,
+    /// Selection by flag.
+    pub selectors: &'f Selectors,
+    /// Whether the MAC shall cover encrypted values only.
+    pub mac_only_encrypted: bool,
+    /// Whether a layout record may be written.
+    pub layout: bool,
+}
+
+/// Decides for whom and which values of a file are encrypted. `target` is the file's absolute path.
+///
+/// # Errors
+/// Missing or wrong configuration, recipients or selection: `Generic` (1), `ConflictingFlags` (8).
+pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, target: &Path, document: &Document<'_>) -> Result<Decision> {
+    let flags = asked.recipients.group(context)?;
+    let found = found.filter(|found| found.config.has_creation_rules);
+    let matched = found.map(|found| rule_of(context, found, target)).transpose()?;
+    let rule = matched.map(|(_, rule)| rule);
+    let groups = groups(flags, rule)?;
+    let (selection, because) = selection(context, asked.selectors.chosen()?, rule, document)?;
+    let indent = match asked.common.indent()? {
+        Some(columns) => Some(columns),
+        None => found.and_then(|found| stored_indent(&found.config, document)),
+    };
+    let plan = Plan {
+        groups,
+        threshold: asked.recipients.shamir_secret_sharing_threshold.or_else(|| rule.and_then(|rule| rule.threshold)),
+        selection,
+        mac_only_encrypted: asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted),
+        indent,
+        layout: asked.layout && !lists_sops_fields(document),
+        lenient: context.is_sops(),
+        now: clock::now(),
+    };
+    let rule = found.zip(rule).map(|(found, rule)| (found.config.file.clone(), rule.line));
+    Ok(Decision { plan, rule, because, names: found.map(|found| found.config.names.clone()).unwrap_or_default() })
+}
+
+fn stored_indent(config: &Config, document: &Document<'_>) -> Option<usize> {
+    if document.is_json() { config.stores.json_indent.and_then(|n| usize::try_from(n).ok()) } else { config.stores.yaml_indent }
+}
+
+/// The rule of a file.
+///
+/// # Errors
+/// `Generic` (1) if none matches, or the configuration has mistakes.
+pub fn rule_of<'f>(context: &Context, found: &'f Found, target: &Path) -> Result<(usize, &'f Rule)> {
+    if !context.is_sops() {
+        refuse_foreign_owner(found, target)?;
+    }
+    let directory = found.path.parent().unwrap_or(Path::new("/"));
+    let path = config::relative_path(directory, target);
+    let matched = found.config.rule_for(&path);
+    if context.is_strict() { found.config.strict()? } else { found.config.lenient(matched.as_ref().map(|(index, _)| *index))? }
+    matched.ok_or_else(|| {
+        let error = Error::new(Kind::Generic, format!("error loading config: no matching creation rules found in {}", found.config.file));
+        error.hint(format!("rules are matched against {path}")).hint("add a rule whose path_regex matches it, or one without path_regex at the end")
+    })
+}
+
+fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>) -> Result<Vec<Vec<RecipientSpec>>> {
+    if !flags.is_empty() {
+        return Ok(vec![flags]);
+    }
+    match rule {
+        Some(rule) if rule.has_recipients() => Ok(rule.groups.clone()),
+        Some(rule) => {
+            let error = Error::new(Kind::Generic, format!("the rule in line {} has no recipients, and no flag gives any", rule.line));
+            Err(error.hint("add age: age1… to the rule, or give --age"))
+        }
+        None => {
+            let message = "config file not found, or has no creation rules, and no keys provided through command line options";
+            Err(Error::new(Kind::Generic, message).hint("kveil init makes a key and a .sops.yaml").hint("or name recipients: --age age1…, or SOPS_AGE_RECIPIENTS"))
+        }
+    }
+}
+
+fn selection(context: &Context, flag: Option<(SelectorKind, String)>, rule: Option<&Rule>, document: &Document<'_>) -> Result<(Selection, &'static str)> {
+    let ruled = rule.and_then(|rule| rule.selector.as_ref());
+    match (flag, ruled) {
+        (Some((kind, _)), Some((other, _))) if kind != *other => Err(conflict(kind.name(), other.name())),
+        (Some((kind, text)), _) => Ok((Selection::new(kind, &text)?, "by flag")),
+        (None, Some((kind, text))) => Ok((Selection::new(*kind, text)?, "by rule")),
+        (None, None) if context.is_sops() => Ok((Selection::sops_default(), "the default of sops")),
+        (None, None) => match kubernetes::secret::default_selection(document)? {
+            KindDefault::Pattern(pattern) => Ok((Selection::new(SelectorKind::EncryptedRegex, &pattern)?, "the default for objects of this kind")),
+            KindDefault::SopsDefault => Ok((Selection::sops_default(), "the default for files that aren't Kubernetes objects")),
+        },
+    }
+}
+
+/// Custom resources whose schema lists the fields of the `sops` block would refuse one more.
+fn lists_sops_fields(document: &Document<'_>) -> bool {
+    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
+    roots.filter_map(|root| kubernetes::object(document, root)).any(|object| object.kind == "SopsSecret")
+}
+
+/// Recipients for people: label and short form.
+pub fn people(groups: &[Vec<RecipientSpec>], names: &[(String, String)]) -> String {
+    let one = |spec: &RecipientSpec| {
+        let short = recipient::kind_by_field(spec.kind).map_or_else(|| spec.text.clone(), |kind| kind.short(&spec.text));
+        match names.iter().find(|(recipient, _)| *recipient == spec.text) {
+            Some((_, label)) => format!("{label} ({short})"),
+            None => short,
+        }
+    };
+    groups.iter().map(|group| group.iter().map(one).collect::<Vec<_>>().join(", ")).collect::<Vec<_>>().join(" | ")
+}

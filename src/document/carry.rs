@@ -1,0 +1,161 @@
+//! The style of an encrypted value is the style of the scalar that carries its ENC token: readers of SOPS files ignore
+//! it, so it brings the author's quotes and block headers back at no cost.
+
+use super::block_scalar::{explicit_indent, first_indent, header_token};
+use super::edit::Edits;
+use super::render::{self, Chomp, Style};
+use super::resolve::Scalar;
+use super::{Document, NodeId, Span, json};
+
+/// Columns a level where the file doesn't say.
+const STEP: usize = 2;
+
+impl Document<'_> {
+    /// The bytes of a scalar that are exchanged between value and token: of a block scalar its lines, else all of it.
+    pub fn carried(&self, id: NodeId) -> Span {
+        let node = self.node(id);
+        if !node.is_block_scalar() {
+            return node.span;
+        }
+        let body = node.body().min(self.source.len());
+        Span::new(body, (node.span.end as usize).max(body))
+    }
+
+    /// The header of a block scalar, such as `>2-`.
+    pub fn header(&self, id: NodeId) -> &str {
+        let token = header_token(self.source.as_bytes(), self.node(id).span.start as usize);
+        std::str::from_utf8(token).unwrap_or("|")
+    }
+
+    /// The column of a block scalar's lines.
+    pub fn body_indent(&self, id: NodeId) -> usize {
+        let node = self.node(id);
+        let parent = self.parent_column(id);
+        let found = match explicit_indent(self.header(id).as_bytes()) {
+            Some(digit) => parent + digit,
+            None => first_indent(self.slice(self.carried(id)).as_bytes()),
+        };
+        if found == 0 && node.parent != super::NONE { parent + STEP } else { found }
+    }
+
+    /// The column of the collection that holds a node.
+    pub fn parent_column(&self, id: NodeId) -> usize {
+        let parent = self.node(id).parent;
+        if parent == super::NONE { 0 } else { self.column(self.node(parent).span.start as usize) }
+    }
+
+    /// Writes `token` in the style of the plain scalar `id`, for [`Document::carried`].
+    pub fn write_token(&self, id: NodeId, token: &str, out: &mut String) {
+        let node = self.node(id);
+        match node.style {
+            Style::Literal | Style::Folded => {
+                // A header at the very end of the file has no line to put the token on.
+                if !self.source[..node.body().min(self.source.len())].ends_with('\n') {
+                    out.push_str(self.newline());
+                }
+                out.extend(std::iter::repeat_n(' ', self.body_indent(id)));
+                out.push_str(token);
+            }
+            _ if self.is_json() => quote('"', token, out),
+            Style::Plain if !node.flow => out.push_str(token),
+            // A plain scalar can't hold a token inside brackets: single quotes stand for plain there.
+            Style::Plain | Style::Single => quote('\'', token, out),
+            Style::Double => quote('"', token, out),
+        }
+    }
+
+    /// The text that stands for `value` where the scalar `id` carries (or, while encrypting, will carry) its token:
+    /// what [`Document::carried`] is replaced by. While decrypting, single quotes in a flow collection mean plain.
+    /// [`None`] if the style can't hold the value.
+    pub fn render_value(&self, id: NodeId, value: &Scalar<'_>, decrypting: bool, out: &mut String) -> Option<()> {
+        let node = self.node(id);
+        if self.is_json() {
+            json::render(value, out);
+            return Some(());
+        }
+        if node.is_block_scalar() {
+            return self.render_block(id, value, out);
+        }
+        let style = if node.flow && decrypting && node.style == Style::Single { Style::Plain } else { node.style };
+        render::quoted(style, value, node.flow, out);
+        Some(())
+    }
+
+    fn render_block(&self, id: NodeId, value: &Scalar<'_>, out: &mut String) -> Option<()> {
+        let header = self.header(id);
+        let chomp = if header.contains('-') {
+            Chomp::Strip
+        } else if header.contains('+') {
+            Chomp::Keep
+        } else {
+            Chomp::Clip
+        };
+        let explicit = explicit_indent(header.as_bytes()).is_some();
+        let folded = self.node(id).style == Style::Folded;
+        let (indent, newline) = (self.body_indent(id), self.newline());
+        let text = value.as_text().filter(|_| value.kind == super::resolve::Type::Str)?;
+        let start = out.len();
+        if !render::block_body(folded, chomp, explicit, indent, text, newline, false, out) {
+            return None;
+        }
+        out.truncate(out.len() - newline.len());
+        debug_assert!(out.len() >= start);
+        Some(())
+    }
+
+    /// The edits that put `value` where the scalar `id` carries its token.
+    pub fn put_value(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
+        let node = self.node(id);
+        let mut text = zeroize::Zeroizing::new(String::new());
+        let foreign = node.style == Style::Plain && !node.flow && value.bytes.contains(&b'\n');
+        if foreign && !self.is_json() {
+            return self.put_lines(id, value, edits);
+        }
+        if self.render_value(id, value, true, &mut text).is_some() {
+            return edits.replace(self.carried(id), &text);
+        }
+        // The header doesn't fit the value (someone changed one of them): quotes hold anything.
+        text.clear();
+        render::quoted(Style::Double, value, node.flow, &mut text);
+        let header = Span::new(node.span.start as usize, node.span.start as usize + self.header(id).len());
+        edits.replace(header, &text);
+        let end = self.line_end(header.end as usize);
+        edits.replace(Span::new(end, (node.span.end as usize).max(end)), "");
+    }
+
+    /// Text of several lines from a plain token, as genuine sops writes it: a literal block. A comment beside the
+    /// token stays beside the header.
+    fn put_lines(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
+        let node = self.node(id);
+        let end = self.line_end(node.span.end as usize);
+        let column = self.parent_column(id);
+        let step = self.step_inside(id, column);
+        let mut text = zeroize::Zeroizing::new(String::new());
+        let last = end == self.source.len() && !self.source.ends_with('\n');
+        render::canonical(value, column, step, last, self.newline(), &mut text);
+        match text.split_once('\n') {
+            Some((header, body)) if end > node.span.end as usize => {
+                edits.replace(node.span, header.trim_end_matches('\r'));
+                edits.replace(Span::new(end, end), &format!("{}{body}", self.newline()));
+            }
+            _ => edits.replace(node.span, &text),
+        }
+    }
+
+    /// The indentation step of the file: that of the first nested block collection.
+    fn step_inside(&self, id: NodeId, column: usize) -> usize {
+        let root = self.parts[self.node(id).document as usize].root;
+        let nested = self.children(root).find(|child| {
+            let node = self.node(*child);
+            node.is_collection() && !node.flow && self.column(node.span.start as usize) > 0
+        });
+        let step = nested.map_or(STEP, |child| self.column(self.node(child).span.start as usize)).clamp(1, 9);
+        step * ((column + step) / step) - column
+    }
+}
+
+fn quote(mark: char, token: &str, out: &mut String) {
+    out.push(mark);
+    out.push_str(token);
+    out.push(mark);
+}

@@ -1,0 +1,137 @@
+//! Which collection a comment belongs to: its key path is the additional data of an encrypted comment, and decides
+//! whether the comment is encrypted. Follows yaml.v3's attribution as sops flattens it (a comment becomes an item
+//! of the mapping or list that holds it, before the entry it stands above or beside).
+
+use super::{Comment, Document, Kind, NONE, Node, NodeId, Role};
+
+/// Fills container, element, inline and certain of every comment. Comments must be in order of position.
+pub(super) fn place(document: &mut Document<'_>) {
+    let mut comments = std::mem::take(&mut document.comments);
+    let mut next = 0;
+    for comment in &mut comments {
+        while next < document.nodes.len() && document.nodes[next].span.start < comment.span.start {
+            next += 1;
+        }
+        Place { document, at: comment.span.start as usize, next }.fill(comment);
+    }
+    document.comments = comments;
+}
+
+struct Place<'d, 's> {
+    document: &'d Document<'s>,
+    /// Offset of the comment.
+    at: usize,
+    /// Index of the first node that starts after it.
+    next: usize,
+}
+
+impl Place<'_, '_> {
+    fn fill(&self, comment: &mut Comment) {
+        let line_start = self.document.line_start(self.at);
+        comment.inline = !self.document.source[line_start..self.at].trim().is_empty();
+        let beside = comment.inline.then(|| self.beside(line_start)).flatten();
+        let (container, element, certain) = self.in_flow().or(beside).unwrap_or_else(|| self.above(self.at - line_start));
+        (comment.container, comment.element, comment.certain) = (container, element, certain);
+        if container != NONE {
+            comment.document = self.document.node(container).document;
+        }
+    }
+
+    fn previous(&self) -> Option<NodeId> {
+        self.next.checked_sub(1).map(|id| id as NodeId)
+    }
+
+    fn ancestors(&self, from: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        std::iter::successors(Some(from), |id| {
+            let parent = self.document.node(*id).parent;
+            (parent != NONE).then_some(parent)
+        })
+    }
+
+    /// Inside the brackets of a flow collection.
+    fn in_flow(&self) -> Option<(NodeId, NodeId, bool)> {
+        let inside = |id: &NodeId| {
+            let node = self.document.node(*id);
+            node.flow && node.is_collection() && node.span.contains(self.at as u32)
+        };
+        let container = self.ancestors(self.previous()?).find(inside)?;
+        Some((container, self.child_after(container), false))
+    }
+
+    /// The child of `container` that the next node belongs to.
+    fn child_after(&self, container: NodeId) -> NodeId {
+        if self.next >= self.document.nodes.len() {
+            return NONE;
+        }
+        self.ancestors(self.next as NodeId).find(|id| self.document.node(*id).parent == container).unwrap_or(NONE)
+    }
+
+    /// Beside something on its own line: a value, a key whose value follows, a closed flow collection.
+    fn beside(&self, line_start: usize) -> Option<(NodeId, NodeId, bool)> {
+        let document = self.document;
+        let previous = self.previous()?;
+        let closed = |id: &NodeId| {
+            let node = document.node(*id);
+            node.flow && node.is_collection() && (node.parent == NONE || !document.node(node.parent).flow)
+        };
+        if let Some(flow) = self.ancestors(previous).find(closed) {
+            // yaml.v3 moves a comment behind a flow collection into it, as its first item.
+            return (document.node(flow).span.end as usize > line_start).then_some((flow, NONE, false));
+        }
+        let node = document.node(previous);
+        let ends = if node.is_block_scalar() { node.body() } else { node.span.end as usize };
+        if ends <= line_start || node.is_collection() {
+            return None;
+        }
+        let element = if node.role == Role::Value { previous - 1 } else { previous };
+        let certain = !node.is_block_scalar() && node.role != Role::Key && node.span.start < node.span.end;
+        (node.parent != NONE).then_some((node.parent, element, certain))
+    }
+
+    /// On a line of its own: above the next node, or at the foot of a block that it is indented like.
+    fn above(&self, column: usize) -> (NodeId, NodeId, bool) {
+        let Some(next) = self.document.nodes.get(self.next) else { return self.foot(NONE, column) };
+        let same_document = self.previous().is_none_or(|id| self.document.node(id).document == next.document);
+        if !same_document {
+            let before_marker = (self.at as u32) < self.document.parts[next.document as usize - 1].end;
+            return if before_marker { self.foot(NONE, column) } else { self.head(next, column) };
+        }
+        let (container, element, certain) = self.head(next, column);
+        let foot = self.foot(container, column);
+        if foot.0 != container && foot.0 != NONE && column > self.column_of(container) { foot } else { (container, element, certain) }
+    }
+
+    fn head(&self, next: &Node, column: usize) -> (NodeId, NodeId, bool) {
+        let id = self.next as NodeId;
+        if next.is_collection() && !next.flow {
+            let first = if next.end > id + 1 { id + 1 } else { NONE };
+            return (id, first, next.kind == Kind::Mapping && self.column_of(id) == column);
+        }
+        let element = if next.role == Role::Value { id - 1 } else { id };
+        (next.parent, element, next.role != Role::Value && self.document.column(next.span.start as usize) == column)
+    }
+
+    /// The deepest block collection before the comment, inside `container`, that starts at or left of `column`.
+    fn foot(&self, container: NodeId, column: usize) -> (NodeId, NodeId, bool) {
+        let Some(previous) = self.previous() else { return (NONE, NONE, true) };
+        let mut chosen = NONE;
+        for id in self.ancestors(previous) {
+            if id == container {
+                break;
+            }
+            let node = self.document.node(id);
+            if node.is_collection() && !node.flow {
+                chosen = id;
+                if self.column_of(id) <= column {
+                    break;
+                }
+            }
+        }
+        let chosen = if chosen != NONE && self.column_of(chosen) <= column { chosen } else { container };
+        (chosen, NONE, false)
+    }
+
+    fn column_of(&self, id: NodeId) -> usize {
+        if id == NONE { 0 } else { self.document.column(self.document.node(id).span.start as usize) }
+    }
+}

@@ -1,0 +1,140 @@
+//! The layout record: what neither the style of the ENC scalar nor canonical quoting can bring back. It is encrypted
+//! into the `sops` block, since it holds plaintext; an entry counts only while it still says the value that is there.
+
+use zeroize::Zeroizing;
+
+use super::{Document, Kind, NONE, NodeId, Role};
+
+/// What an entry restores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EntryKind {
+    /// The author's bytes of a scalar.
+    Scalar,
+    /// `*name` in place of a written-out copy.
+    Alias,
+    /// The same below a merge key.
+    Merge,
+    /// A scalar with its tag and anchor.
+    Tag,
+    /// An empty comment taken out of a list: the path is the line of the plain document.
+    Comment,
+    /// What stood at the root of a document without content.
+    Root,
+    /// A file without a line break at its end; the header of the block scalar that ended there.
+    End,
+}
+
+const KINDS: [(EntryKind, &str); 7] = [
+    (EntryKind::Scalar, "scalar"),
+    (EntryKind::Alias, "alias"),
+    (EntryKind::Merge, "merge"),
+    (EntryKind::Tag, "tag"),
+    (EntryKind::Comment, "comment"),
+    (EntryKind::Root, "root"),
+    (EntryKind::End, "end"),
+];
+
+/// A step of a path, list indexes included.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A key of a mapping.
+    Key(String),
+    /// An index of a list, or a line.
+    Index(u64),
+}
+
+/// One restoration. No `Debug`: `bytes` is plaintext.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The document of the file, from 0.
+    pub document: u32,
+    /// Where in the document.
+    pub path: Vec<Step>,
+    /// What is restored.
+    pub kind: EntryKind,
+    /// The author's bytes.
+    pub bytes: Zeroizing<String>,
+}
+
+/// Version of the record that is written and read.
+const VERSION: u64 = 1;
+
+/// The record's plaintext: compact JSON `{"v":1,"e":[[document,path,kind,bytes],…]}`.
+pub fn to_json(entries: &[Entry]) -> Zeroizing<String> {
+    let list: Vec<serde_json::Value> = entries.iter().map(entry_to_json).collect();
+    Zeroizing::new(serde_json::json!({ "v": VERSION, "e": list }).to_string())
+}
+
+fn entry_to_json(entry: &Entry) -> serde_json::Value {
+    let path: Vec<serde_json::Value> = entry
+        .path
+        .iter()
+        .map(|step| match step {
+            Step::Key(key) => key.as_str().into(),
+            Step::Index(index) => (*index).into(),
+        })
+        .collect();
+    let kind = KINDS.iter().find(|(kind, _)| *kind == entry.kind).map_or("", |(_, name)| name);
+    serde_json::json!([entry.document, path, kind, entry.bytes.as_str()])
+}
+
+/// Reads a record. [`None`] for one of another version or shape: it is ignored as a whole.
+pub fn from_json(text: &str) -> Option<Vec<Entry>> {
+    let record: serde_json::Value = serde_json::from_str(text).ok()?;
+    if record.get("v")?.as_u64()? != VERSION {
+        return None;
+    }
+    record.get("e")?.as_array()?.iter().map(entry_from_json).collect()
+}
+
+fn entry_from_json(entry: &serde_json::Value) -> Option<Entry> {
+    let [document, path, kind, bytes] = entry.as_array()?.as_slice() else { return None };
+    let step = |step: &serde_json::Value| match step.as_str() {
+        Some(key) => Some(Step::Key(key.to_owned())),
+        None => step.as_u64().map(Step::Index),
+    };
+    let name = kind.as_str()?;
+    Some(Entry {
+        document: u32::try_from(document.as_u64()?).ok()?,
+        path: path.as_array()?.iter().map(step).collect::<Option<_>>()?,
+        kind: KINDS.iter().find(|(_, known)| *known == name)?.0,
+        bytes: Zeroizing::new(bytes.as_str()?.to_owned()),
+    })
+}
+
+impl Document<'_> {
+    /// The path of a node inside its document.
+    pub fn steps(&self, id: NodeId) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut at = id;
+        while at != NONE {
+            let node = self.node(at);
+            match node.role {
+                Role::Value => steps.push(Step::Key(self.key_text(at - 1).to_owned())),
+                Role::Key => steps.push(Step::Key(self.key_text(at).to_owned())),
+                Role::Item => {
+                    let index = self.children(node.parent).take_while(|child| *child != at).count();
+                    steps.push(Step::Index(index as u64));
+                }
+                Role::Root => {}
+            }
+            at = node.parent;
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// The node at a path of document `document`.
+    pub fn find(&self, document: u32, path: &[Step]) -> Option<NodeId> {
+        let root = self.parts.get(document as usize)?.root;
+        let mut at = (root != NONE).then_some(root)?;
+        for step in path {
+            at = match step {
+                Step::Key(key) => self.get(at, key)?,
+                Step::Index(index) if self.node(at).kind == Kind::Sequence => self.children(at).nth(usize::try_from(*index).ok()?)?,
+                Step::Index(_) => return None,
+            };
+        }
+        Some(at)
+    }
+}

@@ -1,0 +1,426 @@
+//! A file as text plus an index of its nodes: the text is never re-emitted, only chosen spans of it are replaced.
+//!
+//! [`Document`] holds the parsed file of any [`Format`]; nodes stand in document order (each collection before its
+//! children, each key before its value), so that a subtree is a range of the index.
+
+mod block_scalar;
+mod carry;
+mod comment;
+pub mod edit;
+pub mod json;
+pub mod layout;
+mod number;
+pub mod render;
+pub mod resolve;
+mod second;
+mod time;
+pub mod value;
+pub mod yaml;
+mod yaml_block;
+mod yaml_print;
+mod yaml_quirks;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind as ErrorKind, Result};
+use render::Style;
+use resolve::{ResolveError, Scalar};
+
+/// A byte range of the text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The range `start..end`. Texts are bounded by [`MAX_TEXT`], so offsets fit.
+    pub fn new(start: usize, end: usize) -> Span {
+        Span { start: start as u32, end: end as u32 }
+    }
+
+    /// The range for slicing.
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// Whether `offset` lies inside.
+    pub fn contains(self, offset: u32) -> bool {
+        self.start <= offset && offset < self.end
+    }
+}
+
+/// The longest text that is read: offsets are 32 bits wide.
+pub const MAX_TEXT: usize = 1 << 30;
+
+/// Index of a node in [`Document::nodes`].
+pub type NodeId = u32;
+/// No node.
+pub const NONE: NodeId = u32::MAX;
+
+/// What a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Keys and values in turn.
+    Mapping,
+    /// A list.
+    Sequence,
+    /// A leaf.
+    Scalar,
+    /// `*name`; [`Node::target`] is the node it stands for.
+    Alias,
+}
+
+/// Which part a node plays in its parent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The top of a document.
+    Root,
+    /// A key of a mapping; its value is the node after it.
+    Key,
+    /// A value of a mapping.
+    Value,
+    /// An item of a sequence.
+    Item,
+}
+
+/// One node of the index. It holds no text: [`Document::text`] does.
+#[derive(Clone)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Style of a scalar.
+    pub style: Style,
+    /// Whether it is a flow collection, or stands inside one.
+    pub flow: bool,
+    /// Part it plays in its parent.
+    pub role: Role,
+    /// The document it belongs to.
+    pub document: u32,
+    /// The enclosing collection, or [`NONE`].
+    pub parent: NodeId,
+    /// One past its last descendant.
+    pub end: NodeId,
+    /// Its bytes without tag and anchor; of a block scalar from the header to its last content byte. Empty for an
+    /// omitted null.
+    pub span: Span,
+    /// Block scalars: where the line after the header starts. Aliases: the node they stand for.
+    pub aux: u32,
+    text: Text,
+    props: u32,
+}
+
+impl Node {
+    /// The node an alias stands for.
+    pub fn target(&self) -> NodeId {
+        self.aux
+    }
+
+    /// Where the body of a block scalar starts: the line after its header.
+    pub fn body(&self) -> usize {
+        self.aux as usize
+    }
+
+    /// Whether this is a literal or folded scalar.
+    pub fn is_block_scalar(&self) -> bool {
+        self.kind == Kind::Scalar && matches!(self.style, Style::Literal | Style::Folded)
+    }
+
+    /// Whether this is a mapping or a sequence.
+    pub fn is_collection(&self) -> bool {
+        matches!(self.kind, Kind::Mapping | Kind::Sequence)
+    }
+}
+
+/// Decoded text: a piece of the source, or of the arena where escapes and folds were undone.
+#[derive(Clone, Copy, Default)]
+struct Text {
+    start: u32,
+    len: u32,
+    owned: bool,
+}
+
+/// Tag and anchor of a node.
+#[derive(Clone, Default)]
+pub struct Props {
+    /// The resolved tag, such as `tag:yaml.org,2002:int`, `!foo` or `!`.
+    pub tag: Option<String>,
+    /// The tag's bytes.
+    pub tag_span: Option<Span>,
+    /// The anchor's bytes, `&` included.
+    pub anchor_span: Option<Span>,
+}
+
+/// A comment, and which values it belongs to.
+#[derive(Clone)]
+pub struct Comment {
+    /// From `#` to the end of its line.
+    pub span: Span,
+    /// The document it stands in.
+    pub document: u32,
+    /// The collection that holds it, or [`NONE`] for the top of a document.
+    pub container: NodeId,
+    /// The key or item it precedes (or shares a line with); [`NONE`] at the end of the container.
+    pub element: NodeId,
+    /// Whether it follows something on its line.
+    pub inline: bool,
+    /// Whether it is certain which value yaml.v3 ties it to (matters to the comment rules only).
+    pub certain: bool,
+}
+
+/// One document of a file.
+#[derive(Clone)]
+pub struct Part {
+    /// The root node, or [`NONE`] if the document is empty.
+    pub root: NodeId,
+    /// Where its text ends: at a `---` or `...` line or at the end of the file.
+    pub end: u32,
+}
+
+/// A parsed file.
+pub struct Document<'s> {
+    /// The text, as read.
+    pub source: &'s str,
+    /// The format it was read as.
+    pub format: &'static dyn Format,
+    /// All nodes in document order.
+    pub nodes: Vec<Node>,
+    /// All comments in order of position.
+    pub comments: Vec<Comment>,
+    /// The documents (one, except in YAML).
+    pub parts: Vec<Part>,
+    props: Vec<Props>,
+    arena: Zeroizing<String>,
+}
+
+impl<'s> Document<'s> {
+    fn empty(source: &'s str, format: &'static dyn Format) -> Document<'s> {
+        Document {
+            source,
+            format,
+            nodes: Vec::with_capacity(source.len() / 24 + 4),
+            comments: Vec::new(),
+            parts: Vec::new(),
+            props: vec![Props::default()],
+            arena: Zeroizing::new(String::new()),
+        }
+    }
+
+    /// The node of this index.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The decoded text of a scalar; empty for an omitted null.
+    pub fn text(&self, id: NodeId) -> &str {
+        let text = self.node(id).text;
+        let range = text.start as usize..(text.start + text.len) as usize;
+        if text.owned { &self.arena[range] } else { &self.source[range] }
+    }
+
+    /// The source bytes of a node.
+    pub fn slice(&self, span: Span) -> &'s str {
+        &self.source[span.range()]
+    }
+
+    /// Tag and anchor of a node.
+    pub fn props(&self, id: NodeId) -> &Props {
+        &self.props[self.node(id).props as usize]
+    }
+
+    /// The typed value of a scalar node (through an alias: of its target).
+    pub fn scalar(&self, id: NodeId) -> Result<Scalar<'_>> {
+        let node = self.node(id);
+        if node.kind == Kind::Alias {
+            return self.scalar(node.target());
+        }
+        self.format.resolve(self, id).map_err(|why| self.error_at(id, why))
+    }
+
+    fn error_at(&self, id: NodeId, why: ResolveError) -> Error {
+        let kind = if why.exit_code() == 23 { ErrorKind::EncryptTree } else { ErrorKind::Unreadable };
+        Error::new(kind, why.to_string()).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id))
+    }
+
+    /// The children of a collection: of a mapping keys and values in turn.
+    pub fn children(&self, id: NodeId) -> Children<'_, 's> {
+        let node = self.node(id);
+        Children { document: self, next: id + 1, end: node.end }
+    }
+
+    /// The entries of a mapping as (key, value).
+    pub fn entries(&self, id: NodeId) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
+        let mut children = self.children(id);
+        std::iter::from_fn(move || Some((children.next()?, children.next()?)))
+    }
+
+    /// The value of `key` in a mapping.
+    pub fn get(&self, mapping: NodeId, key: &str) -> Option<NodeId> {
+        if mapping == NONE || self.node(mapping).kind != Kind::Mapping {
+            return None;
+        }
+        self.entries(mapping).find(|(k, _)| self.key_text(*k) == key).map(|(_, value)| value)
+    }
+
+    /// The text of a key, through an alias.
+    pub fn key_text(&self, id: NodeId) -> &str {
+        let node = self.node(id);
+        if node.kind == Kind::Alias { self.text(node.target()) } else { self.text(id) }
+    }
+
+    /// The key path of a node for people: `data.password`, `list[2].name`.
+    pub fn key_path(&self, id: NodeId) -> String {
+        let mut steps = Vec::new();
+        let mut at = id;
+        while at != NONE {
+            let node = self.node(at);
+            match node.role {
+                Role::Value => steps.push(self.key_text(at - 1).to_owned()),
+                Role::Key => steps.push(self.key_text(at).to_owned()),
+                Role::Item => steps.push(format!("[{}]", self.index_of(at))),
+                Role::Root => {}
+            }
+            at = node.parent;
+        }
+        steps.reverse();
+        steps.join(".").replace(".[", "[")
+    }
+
+    fn index_of(&self, item: NodeId) -> usize {
+        self.children(self.node(item).parent).take_while(|child| *child != item).count()
+    }
+
+    /// The column of `offset`: bytes since the start of its line.
+    pub fn column(&self, offset: usize) -> usize {
+        offset - self.line_start(offset)
+    }
+
+    /// Where the line of `offset` starts (after a byte order mark).
+    pub fn line_start(&self, offset: usize) -> usize {
+        let start = self.source[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        if start == 0 && self.source.starts_with('\u{feff}') && offset >= 3 { 3 } else { start }
+    }
+
+    /// Where the line of `offset` ends, before its line break.
+    pub fn line_end(&self, offset: usize) -> usize {
+        let end = self.source[offset..].find('\n').map_or(self.source.len(), |n| offset + n);
+        if end > offset && self.source.as_bytes()[end - 1] == b'\r' { end - 1 } else { end }
+    }
+
+    /// The line break that the file uses most.
+    pub fn newline(&self) -> &'static str {
+        let head = &self.source.as_bytes()[..self.source.len().min(1 << 16)];
+        let breaks = head.iter().filter(|byte| **byte == b'\n').count();
+        let crlf = head.windows(2).filter(|pair| pair == b"\r\n").count();
+        if crlf * 2 > breaks { "\r\n" } else { "\n" }
+    }
+
+    /// Whether this is JSON, where comments, aliases and styles don't exist.
+    pub fn is_json(&self) -> bool {
+        self.format.name() == "json"
+    }
+
+    /// An error of `kind` at the start of a node, with its key path.
+    pub fn error(&self, id: NodeId, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id))
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        let id = self.nodes.len() as NodeId;
+        self.nodes.push(node);
+        id
+    }
+
+    /// Keeps decoded text: as a piece of the source if it is one.
+    fn keep(&mut self, text: &str) -> Text {
+        let base = self.source.as_ptr() as usize;
+        let at = text.as_ptr() as usize;
+        if at >= base && at + text.len() <= base + self.source.len() {
+            return Text { start: (at - base) as u32, len: text.len() as u32, owned: false };
+        }
+        let start = self.arena.len() as u32;
+        self.arena.push_str(text);
+        Text { start, len: text.len() as u32, owned: true }
+    }
+}
+
+/// Iterator over the children of a collection.
+pub struct Children<'d, 's> {
+    document: &'d Document<'s>,
+    next: NodeId,
+    end: NodeId,
+}
+
+impl Iterator for Children<'_, '_> {
+    type Item = NodeId;
+
+    fn next(&mut self) -> Option<NodeId> {
+        if self.next >= self.end {
+            return None;
+        }
+        let id = self.next;
+        self.next = self.document.node(id).end;
+        Some(id)
+    }
+}
+
+/// A file format: how text becomes nodes, and how values and the `sops` block are written into it.
+pub trait Format: Sync {
+    /// The word for `--input-type` and `--output-type`.
+    fn name(&self) -> &'static str;
+    /// File name endings, without the dot.
+    fn extensions(&self) -> &'static [&'static str];
+    /// Parses a file; refuses what genuine sops can't read or would read differently.
+    fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>>;
+    /// The typed value of a scalar node.
+    fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError>;
+    /// The edits that put `metadata` (a mapping with the one key `sops`) into every document that gets a block.
+    fn add_block(&self, document: &Document<'_>, metadata: &value::Value, indent: Option<usize>, edits: &mut edit::Edits);
+    /// The edits that take every top-level `sops` block out again; a document 0 that holds nothing else becomes `bare`.
+    fn remove_block(&self, document: &Document<'_>, bare: &str, edits: &mut edit::Edits);
+    /// Refuses text that encrypting takes no chances with, though decrypting reads it.
+    ///
+    /// # Errors
+    /// `Unreadable` (2) with the position.
+    fn refuse_plain(&self, source: &str) -> Result<()>;
+    /// A second, independent reader's view of `text`, for checking an output before it is written.
+    fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String>;
+    /// A list, which is no file of its own, as `--extract` shows it.
+    fn print_fragment(&self, value: &value::Value, indent: Option<usize>) -> String;
+    /// Trees as genuine sops would print them in this format.
+    ///
+    /// # Errors
+    /// `Emit` (4) for what the format has no form for, `Unreadable` (2) for an indentation it can't have.
+    fn print(&self, documents: &[value::Value], indent: Option<usize>) -> Result<String>;
+}
+
+/// What a second reader sees: enough to compare two readings.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A mapping opens.
+    Mapping,
+    /// A sequence opens.
+    Sequence,
+    /// The open collection closes.
+    Close,
+    /// A scalar's decoded text, and whether it was plain.
+    Scalar(String, bool),
+    /// An alias.
+    Alias,
+}
+
+/// All formats: a new one is its own file and a row here.
+pub static FORMATS: &[&dyn Format] = &[&yaml::Yaml, &json::Json];
+
+/// The format of this name (`yaml`, `json`).
+pub fn format_by_name(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
+
+/// The format of a file by its ending.
+pub fn format_by_path(path: &str) -> Option<&'static dyn Format> {
+    let ending = path.rsplit_once('.')?.1;
+    FORMATS.iter().copied().find(|format| format.extensions().contains(&ending))
+}

@@ -1,0 +1,33 @@
+//! Second readers, independent of the ones that made the index: every output is read by them too before it is written.
+
+use yaml_rust2::parser::{Event as Rust2, EventReceiver, Parser};
+use yaml_rust2::scanner::TScalarStyle;
+
+use super::Event;
+
+#[derive(Default)]
+struct Collector {
+    events: Vec<Event>,
+}
+
+impl EventReceiver for Collector {
+    fn on_event(&mut self, event: Rust2) {
+        let event = match event {
+            Rust2::Alias(_) => Event::Alias,
+            Rust2::Scalar(text, style, ..) => Event::Scalar(text, style == TScalarStyle::Plain),
+            Rust2::SequenceStart(..) => Event::Sequence,
+            Rust2::MappingStart(..) => Event::Mapping,
+            Rust2::SequenceEnd | Rust2::MappingEnd => Event::Close,
+            _ => return,
+        };
+        self.events.push(event);
+    }
+}
+
+/// yaml-rust2's view of `text`.
+pub(super) fn yaml(text: &str) -> Result<Vec<Event>, String> {
+    let mut collector = Collector::default();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Parser::new(text.chars()).load(&mut collector, true).map_err(|error| error.to_string())?;
+    Ok(collector.events)
+}

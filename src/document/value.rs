@@ -1,0 +1,204 @@
+//! A tree of plain values without text: the `sops` block, and what is printed when the format changes.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::resolve::{self, Scalar, Type};
+use super::{Document, Kind, NodeId};
+use crate::error::Result;
+
+/// A value; mappings keep their order. No `Debug`: values may be secret.
+#[derive(Clone, PartialEq, Zeroize, ZeroizeOnDrop)]
+pub enum Value {
+    /// A typed scalar in its canonical bytes.
+    Scalar(#[zeroize(skip)] Type, Vec<u8>),
+    /// A mapping.
+    Map(Vec<(String, Value)>),
+    /// A list.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// A string.
+    pub fn string(text: impl Into<String>) -> Value {
+        Value::Scalar(Type::Str, text.into().into_bytes())
+    }
+
+    /// An integer.
+    pub fn int(number: i64) -> Value {
+        Value::Scalar(Type::Int, number.to_string().into_bytes())
+    }
+
+    /// A boolean.
+    pub fn bool(value: bool) -> Value {
+        Value::Scalar(Type::Bool, if value { b"True".to_vec() } else { b"False".to_vec() })
+    }
+
+    /// The scalar view of a scalar.
+    pub fn as_scalar(&self) -> Option<Scalar<'_>> {
+        match self {
+            Value::Scalar(kind, bytes) => Some(Scalar { kind: *kind, bytes: Cow::Borrowed(bytes) }),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, or of any scalar but null (sops reads its metadata with weak types).
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Value::Scalar(Type::Null, _) => None,
+            Value::Scalar(Type::Bool, bytes) => Some(if bytes == b"True" { "true".into() } else { "false".into() }),
+            Value::Scalar(_, bytes) => Some(String::from_utf8_lossy(bytes)),
+            _ => None,
+        }
+    }
+
+    /// A scalar as `--extract` shows it: strings as they are, anything else as YAML writes it.
+    pub fn shown(&self) -> String {
+        match self {
+            Value::Scalar(Type::Str, bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => other.as_scalar().map(|scalar| resolve::yaml_text(&scalar).into_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Scalar(Type::Null, _))
+    }
+
+    /// The entries of a mapping; none for anything else.
+    pub fn entries(&self) -> &[(String, Value)] {
+        match self {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub fn items(&self) -> &[Value] {
+        match self {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The value of `key` in a mapping.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entries().iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The subtree of `document` at `id`, aliases expanded.
+    ///
+    /// # Errors
+    /// A scalar that doesn't resolve.
+    pub fn of(document: &Document<'_>, id: NodeId) -> Result<Value> {
+        let node = document.node(id);
+        match node.kind {
+            Kind::Alias => Value::of(document, node.target()),
+            Kind::Scalar => {
+                let scalar = document.scalar(id)?;
+                Ok(Value::Scalar(scalar.kind, scalar.bytes.into_owned()))
+            }
+            Kind::Sequence => document.children(id).map(|item| Value::of(document, item)).collect::<Result<_>>().map(Value::List),
+            Kind::Mapping => {
+                let entries = document.entries(id).map(|(key, value)| Ok((document.key_text(key).to_owned(), Value::of(document, value)?)));
+                entries.collect::<Result<_>>().map(Value::Map)
+            }
+        }
+    }
+}
+
+/// How JSON is laid out.
+#[derive(Clone, Copy)]
+pub enum Layout<'i> {
+    /// All on one line, a blank after `:` and `,`.
+    OneLine,
+    /// An entry a line: the indentation of one level, the depth to start at, the line break.
+    Lines(&'i str, usize, &'i str),
+}
+
+impl Layout<'_> {
+    fn deeper(self) -> Self {
+        match self {
+            Layout::OneLine => Layout::OneLine,
+            Layout::Lines(step, depth, newline) => Layout::Lines(step, depth + 1, newline),
+        }
+    }
+
+    fn line(self, out: &mut String) {
+        if let Layout::Lines(step, depth, newline) = self {
+            out.push_str(newline);
+            (0..depth).for_each(|_| out.push_str(step));
+        }
+    }
+
+    fn comma(self, out: &mut String) {
+        out.push_str(if matches!(self, Layout::OneLine) { ", " } else { "," });
+    }
+}
+
+/// Writes `value` as JSON.
+pub fn json(value: &Value, layout: Layout<'_>, out: &mut String) {
+    match value {
+        Value::Scalar(kind, bytes) => json_scalar(*kind, bytes, out),
+        Value::Map(entries) if entries.is_empty() => out.push_str("{}"),
+        Value::List(items) if items.is_empty() => out.push_str("[]"),
+        Value::Map(entries) => {
+            out.push('{');
+            for (at, (key, value)) in entries.iter().enumerate() {
+                separate(at, layout, out);
+                json_string(key, out);
+                out.push_str(": ");
+                json(value, layout.deeper(), out);
+            }
+            layout.line(out);
+            out.push('}');
+        }
+        Value::List(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                separate(at, layout, out);
+                json(item, layout.deeper(), out);
+            }
+            layout.line(out);
+            out.push(']');
+        }
+    }
+}
+
+fn separate(at: usize, layout: Layout<'_>, out: &mut String) {
+    if at > 0 {
+        layout.comma(out);
+    }
+    layout.deeper().line(out);
+}
+
+fn json_scalar(kind: Type, bytes: &[u8], out: &mut String) {
+    let scalar = Scalar { kind, bytes: Cow::Borrowed(bytes) };
+    match kind {
+        Type::Str | Type::Time | Type::Comment => json_string(&String::from_utf8_lossy(bytes), out),
+        _ => out.push_str(&resolve::json_text(&scalar)),
+    }
+}
+
+/// Writes a JSON string as Go's encoder does: HTML characters and the two Unicode line breaks as escapes.
+pub fn json_string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

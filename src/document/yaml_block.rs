@@ -1,0 +1,108 @@
+//! The `sops` block of a YAML file: where it goes in each document, and what is taken out again.
+
+use super::edit::Edits;
+use super::value::{self, Layout, Value};
+use super::yaml_print::Printer;
+use super::{Document, Kind, NONE, NodeId, Part, Span};
+
+/// Columns a level where neither flag nor configuration says otherwise, as in genuine sops.
+const INDENT: usize = 4;
+
+/// Adds the block to document 0 and to every other document with content (kustomize splits files, and a document
+/// without its block can't be decrypted).
+pub(super) fn add(document: &Document<'_>, metadata: &Value, indent: Option<usize>, edits: &mut Edits) {
+    let mut block = String::new();
+    for (at, part) in document.parts.iter().enumerate() {
+        let mapping = part.root != NONE && document.node(part.root).kind == Kind::Mapping;
+        if !mapping && at > 0 {
+            continue;
+        }
+        if mapping && document.node(part.root).flow {
+            add_to_flow(document, part.root, metadata, edits);
+            continue;
+        }
+        let base = if mapping { document.column(document.node(part.root).span.start as usize) } else { 0 };
+        block.clear();
+        let end = part.end as usize;
+        if end > 0 && !document.source[..end].ends_with('\n') {
+            block.push_str(document.newline());
+        }
+        Printer { step: indent.filter(|step| *step > 0).unwrap_or(INDENT), newline: document.newline(), base }.root(metadata, &mut block);
+        edits.replace(Span::new(end, end), &block);
+    }
+}
+
+/// A flow-style root gets the block inside, as JSON on one line.
+fn add_to_flow(document: &Document<'_>, root: NodeId, metadata: &Value, edits: &mut Edits) {
+    let mut block = String::new();
+    value::json(metadata, Layout::OneLine, &mut block);
+    let entry = &block[1..block.len() - 1];
+    let last = document.children(root).last();
+    let at = match last {
+        Some(last) => end_of(document, last),
+        None => document.node(root).span.start as usize + 1,
+    };
+    let separator = if last.is_some() { ", " } else { "" };
+    edits.write(Span::new(at, at), |out| {
+        out.push_str(separator);
+        out.push_str(entry);
+    });
+}
+
+/// Where the text of a node ends; an omitted null ends at its colon.
+fn end_of(document: &Document<'_>, id: NodeId) -> usize {
+    let node = document.node(id);
+    let end = node.span.end as usize;
+    let omitted = node.span.start == node.span.end;
+    let colon = omitted && document.source[end..].starts_with(':');
+    if colon { end + 1 } else { end }
+}
+
+/// Takes the block out of every document. A document 0 that holds nothing else becomes `bare`.
+pub(super) fn remove(document: &Document<'_>, bare: &str, edits: &mut Edits) {
+    for (at, part) in document.parts.iter().enumerate() {
+        let Some((key, block)) = block_of(document, part) else { continue };
+        if document.node(part.root).flow {
+            remove_from_flow(document, key, block, edits);
+            continue;
+        }
+        let start = document.line_start(document.node(key).span.start as usize);
+        let end = document.line_end(last_byte(document, block));
+        let after = document.source[end..].find('\n').map_or(document.source.len(), |newline| end + newline + 1);
+        let only = document.node(part.root).end == document.node(block).end && key == part.root + 1;
+        edits.replace(Span::new(start, after), if only && at == 0 { bare } else { "" });
+    }
+}
+
+/// Key and value of the top-level `sops` entry.
+fn block_of(document: &Document<'_>, part: &Part) -> Option<(NodeId, NodeId)> {
+    let block = document.get(part.root, "sops")?;
+    Some((block - 1, block))
+}
+
+fn last_byte(document: &Document<'_>, id: NodeId) -> usize {
+    let last = document.node(id).end - 1;
+    (document.node(last).span.end).max(document.node(id).span.end) as usize
+}
+
+fn remove_from_flow(document: &Document<'_>, key: NodeId, block: NodeId, edits: &mut Edits) {
+    let root = document.node(key).parent;
+    let end = document.node(block).span.end as usize;
+    let previous = document.children(root).take_while(|child| *child != key).last();
+    let span = match previous {
+        Some(previous) => Span::new(end_of(document, previous), end),
+        None => Span::new(document.node(key).span.start as usize, after_comma(document.source, end)),
+    };
+    edits.replace(span, "");
+}
+
+/// Past the comma that follows, if entries follow the block.
+fn after_comma(source: &str, end: usize) -> usize {
+    let rest = &source[end..];
+    let blanks = rest.len() - rest.trim_start().len();
+    if !rest[blanks..].starts_with(',') {
+        return end;
+    }
+    let rest = &rest[blanks + 1..];
+    end + blanks + 1 + (rest.len() - rest.trim_start_matches(' ').len())
+}

@@ -1,0 +1,1184 @@
+//! Go's regular expressions (RE2 syntax) on the `regex` crate.
+//!
+//! The selection rules of sops are Go regexps, searched unanchored. The two syntaxes look
+//! alike and differ in many places: Go's `\w`, `\d`, `\s` and `\b` are ASCII, `{a}` and
+//! `[a&&b]` are literal text, `a**` is refused. A difference could leave a value in clear
+//! which sops encrypts, so the text is parsed here after the rules of Go's `regexp/syntax`
+//! and handed to the `regex` crate only in forms that mean the same there.
+//!
+//! Known differences: the `regex` crate knows a newer Unicode version (a handful of letters
+//! gained a category or an upper case there); a pattern that is nested deeper than [`MAX_HEIGHT`] or compiles to more than [`SIZE_LIMIT`] bytes is
+//! refused (Go's limits are higher); a lone surrogate such as `\x{D800}` never matches.
+
+use std::fmt::{self, Write as _};
+use std::sync::OnceLock;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// The largest count in a repetition, and the largest product of nested counts.
+const MAX_REPEAT: u32 = 1000;
+/// The deepest nesting of groups and repetitions.
+const MAX_HEIGHT: usize = 250;
+/// The largest compiled expression, in bytes.
+const SIZE_LIMIT: usize = 64 << 20;
+/// Up to this [`cost`] a compiled expression is far below [`SIZE_LIMIT`].
+const LAZY_COST: u64 = 20_000;
+/// The most words a pattern is spelled out to, to be compared without an expression.
+const MAX_WORDS: usize = 64;
+/// The most characters of a pattern shown in a complaint.
+const MAX_SHOWN: usize = 60;
+/// A bracket expression that matches nothing.
+const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
+
+// The names Go takes after `\p`, as `canonicalName` of `regexp/syntax` leaves them, but in
+// lower case. Scripts of several words are missing: Go drops the underscore from
+// the name it looks up and then no longer finds them.
+const CATEGORIES: &str = "\
+    c cc cf cn co l lc ll lm lo lt lu m mc me mn n nd nl no p pc pd pe pf pi po ps s sc sk sm so \
+    z zl zp zs casedletter closepunctuation cntrl combiningmark connectorpunctuation control \
+    currencysymbol dashpunctuation decimalnumber digit enclosingmark finalpunctuation format \
+    initialpunctuation letter letternumber lineseparator lowercaseletter mark mathsymbol \
+    modifierletter modifiersymbol nonspacingmark number openpunctuation other otherletter \
+    othernumber otherpunctuation othersymbol paragraphseparator privateuse punct punctuation \
+    separator spaceseparator spacingmark symbol titlecaseletter unassigned uppercaseletter \
+    assigned";
+const SCRIPTS: &str = "\
+    adlam ahom arabic armenian avestan balinese bamum batak bengali bhaiksuki bopomofo brahmi \
+    braille buginese buhid carian chakma cham cherokee chorasmian common coptic cuneiform \
+    cypriot cyrillic deseret devanagari dogra duployan elbasan elymaic ethiopic georgian \
+    glagolitic gothic grantha greek gujarati gurmukhi han hangul hanunoo hatran hebrew hiragana \
+    inherited javanese kaithi kannada katakana kawi kharoshthi khmer khojki khudawadi lao latin \
+    lepcha limbu lisu lycian lydian mahajani makasar malayalam mandaic manichaean marchen \
+    medefaidrin miao modi mongolian mro multani myanmar nabataean nandinagari newa nko nushu \
+    ogham oriya osage osmanya palmyrene phoenician rejang runic samaritan saurashtra sharada \
+    shavian siddham sinhala sogdian soyombo sundanese syriac tagalog tagbanwa takri tamil tangsa \
+    tangut telugu thaana thai tibetan tifinagh tirhuta toto ugaritic vai vithkuqi wancho \
+    yezidi yi";
+const POSIX: &str =
+    "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit";
+
+/// A compiled pattern with the meaning it has in Go.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    matcher: Matcher,
+}
+
+/// What is wrong with a pattern, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatternError {
+    /// The complaint in plain words, with the offending part and its byte offset.
+    pub message: String,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+impl Pattern {
+    /// Reads a pattern in Go's syntax; refuses what Go refuses.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        let matcher = matcher(&parse(text)?)?;
+        let text = text.to_owned();
+        Ok(Self { text, matcher })
+    }
+
+    /// Whether the pattern matches anywhere in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        match &self.matcher {
+            Matcher::Globs(_, engine) if text.contains('\n') => engine.is_match(text),
+            Matcher::Words(branches) | Matcher::Globs(branches, _) => {
+                branches.iter().any(|branch| branch.is_match(text))
+            }
+            Matcher::Engine(engine) => engine.is_match(text),
+        }
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Matcher {
+    /// Plain words, compared one by one: compiling an expression takes far longer
+    /// than comparing all the keys of a usual file.
+    Words(Vec<Branch>),
+    /// Words with `.*` in them. A text with a newline, where `.` may stop, is left to
+    /// the engine.
+    Globs(Vec<Branch>, Engine),
+    Engine(Engine),
+}
+
+/// The pieces of a text between which anything may stand.
+type Word = Vec<String>;
+
+/// Words that all stand between the same anchors.
+#[derive(Debug, Clone)]
+struct Branch {
+    start: bool,
+    end: bool,
+    words: Vec<Word>,
+}
+
+impl Branch {
+    fn is_match(&self, text: &str) -> bool {
+        self.words.iter().any(|word| self.fits(word, text))
+    }
+
+    /// Finds the pieces one after the other. Taking the leftmost place for each but the last
+    /// leaves the most room for the others.
+    fn fits(&self, word: &[String], text: &str) -> bool {
+        let Some((last, before)) = word.split_last() else {
+            return true;
+        };
+        let mut rest = text;
+        let mut fixed = self.start;
+        for piece in before {
+            let tail = match fixed {
+                true => rest.strip_prefix(piece.as_str()),
+                false => rest.split_once(piece.as_str()).map(|(_, tail)| tail),
+            };
+            let Some(tail) = tail else { return false };
+            rest = tail;
+            fixed = false;
+        }
+        match (fixed, self.end) {
+            (true, true) => rest == last,
+            (true, false) => rest.starts_with(last),
+            (false, true) => rest.ends_with(last),
+            (false, false) => rest.contains(last),
+        }
+    }
+
+    fn has_gaps(&self) -> bool {
+        self.words.iter().any(|word| word.len() > 1)
+    }
+}
+
+fn matcher(node: &Node) -> Result<Matcher, PatternError> {
+    Ok(match branches(node) {
+        Some(branches) if branches.iter().any(Branch::has_gaps) => {
+            Matcher::Globs(branches, Engine::new(node)?)
+        }
+        Some(branches) => Matcher::Words(branches),
+        None => Matcher::Engine(Engine::new(node)?),
+    })
+}
+
+/// The words of a pattern without any operator that needs the expression engine.
+fn branches(node: &Node) -> Option<Vec<Branch>> {
+    let branches: Vec<_> = match node {
+        Node::Alternate(nodes) => nodes.iter().map(branch).collect::<Option<_>>()?,
+        _ => vec![branch(node)?],
+    };
+    let count: usize = branches.iter().map(|branch| branch.words.len()).sum();
+    (count <= MAX_WORDS).then_some(branches)
+}
+
+fn branch(node: &Node) -> Option<Branch> {
+    let nodes = node.sequence();
+    let (start, nodes) = match nodes {
+        [Node::Look(Look::TextStart), rest @ ..] => (true, rest),
+        _ => (false, nodes),
+    };
+    let (end, nodes) = match nodes {
+        [rest @ .., Node::Look(Look::TextEnd)] => (true, rest),
+        _ => (false, nodes),
+    };
+    let words = spell_sequence(nodes)?;
+    Some(Branch { start, end, words })
+}
+
+/// All the words a node matches, if they are few.
+fn spell(node: &Node) -> Option<Vec<Word>> {
+    let words = match node {
+        Node::Literal { c, fold: false } => vec![vec![c.to_string()]],
+        Node::Sequence(nodes) => spell_sequence(nodes)?,
+        Node::Alternate(nodes) => {
+            let lists: Vec<_> = nodes.iter().map(spell).collect::<Option<_>>()?;
+            lists.concat()
+        }
+        Node::Repeat { node, min, max } => spell_repeat(node, *min, *max)?,
+        _ => return None,
+    };
+    (words.len() <= MAX_WORDS).then_some(words)
+}
+
+fn spell_repeat(node: &Node, min: u32, max: Option<u32>) -> Option<Vec<Word>> {
+    let is_dot = matches!(node, Node::Dot { .. });
+    match (min, max) {
+        (0, None) if is_dot => Some(vec![vec![String::new(); 2]]),
+        (0, Some(1)) => {
+            let mut words = spell(node)?;
+            words.push(vec![String::new()]);
+            Some(words)
+        }
+        _ => None,
+    }
+}
+
+fn spell_sequence(nodes: &[Node]) -> Option<Vec<Word>> {
+    let mut words = vec![vec![String::new()]];
+    for node in nodes {
+        let tails = spell(node)?;
+        if words.len() * tails.len() > MAX_WORDS {
+            return None;
+        }
+        words = join_words(words, &tails);
+    }
+    Some(words)
+}
+
+fn join_words(mut words: Vec<Word>, tails: &[Word]) -> Vec<Word> {
+    if let [tail] = tails {
+        words.iter_mut().for_each(|word| append(word, tail));
+        return words;
+    }
+    let mut joined = Vec::with_capacity(words.len() * tails.len());
+    for word in &words {
+        for tail in tails {
+            let mut word = word.clone();
+            append(&mut word, tail);
+            joined.push(word);
+        }
+    }
+    joined
+}
+
+/// Puts `tail` behind `word`: the pieces that meet become one.
+fn append(word: &mut Word, tail: &[String]) {
+    if let (Some(end), Some((first, others))) = (word.last_mut(), tail.split_first()) {
+        end.push_str(first);
+        word.extend_from_slice(others);
+    }
+}
+
+/// A pattern for the `regex` crate.
+///
+/// It searches bytes because only there the ASCII `\B` is allowed; everything else in
+/// the pattern matches whole characters.
+#[derive(Debug, Clone)]
+struct Engine {
+    source: String,
+    /// There is a `\B`, which can hold inside a character.
+    inside: bool,
+    regex: OnceLock<Regex>,
+}
+
+impl Engine {
+    fn new(node: &Node) -> Result<Self, PatternError> {
+        let mut engine = Self {
+            source: String::new(),
+            inside: false,
+            regex: OnceLock::new(),
+        };
+        engine.write(node);
+        if cost(node) > LAZY_COST {
+            let regex = engine.compile().map_err(|_| PatternError {
+                message: format!("expression too large: it needs more than {SIZE_LIMIT} bytes"),
+            })?;
+            engine.regex = OnceLock::from(regex);
+        }
+        Ok(engine)
+    }
+
+    fn compile(&self) -> Result<Regex, regex::Error> {
+        RegexBuilder::new(&self.source)
+            .size_limit(SIZE_LIMIT)
+            .nest_limit(8 * MAX_HEIGHT as u32)
+            .build()
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        let regex = self.regex.get_or_init(|| match self.compile() {
+            Ok(regex) => regex,
+            // The source is valid by its making and its cost is checked. An answer made
+            // up here could leave a value in clear, so there is none.
+            Err(error) => unreachable!("a translated pattern does not compile: {error}"),
+        });
+        if !self.inside {
+            return regex.is_match(text.as_bytes());
+        }
+        let mut matches = regex.find_iter(text.as_bytes());
+        matches.any(|found| text.is_char_boundary(found.start()))
+    }
+
+    /// Appends `node` in the syntax of the `regex` crate, as one item of a sequence.
+    fn write(&mut self, node: &Node) {
+        match node {
+            Node::Literal { c, fold: false } => push_escaped(&mut self.source, u32::from(*c)),
+            Node::Literal { c, fold: true } => {
+                self.source.push_str("(?i:");
+                push_escaped(&mut self.source, u32::from(*c));
+                self.source.push(')');
+            }
+            Node::Class { text, fold: false } => self.source.push_str(text),
+            Node::Class { text, fold: true } => self.source += &format!("(?i:{text})"),
+            Node::Dot { newline: false } => self.source.push('.'),
+            Node::Dot { newline: true } => self.source.push_str("(?s:.)"),
+            Node::Look(look) => self.write_look(*look),
+            Node::Sequence(nodes) => nodes.iter().for_each(|node| self.write(node)),
+            Node::Alternate(nodes) => self.write_alternate(nodes),
+            Node::Repeat { node, min, max } => self.write_repeat(node, *min, *max),
+        }
+    }
+
+    fn write_look(&mut self, look: Look) {
+        self.inside |= look == Look::NotWordBoundary;
+        self.source.push_str(match look {
+            Look::TextStart => r"\A",
+            Look::TextEnd => r"\z",
+            Look::LineStart => "(?m:^)",
+            Look::LineEnd => "(?m:$)",
+            Look::WordBoundary => r"(?-u:\b)",
+            Look::NotWordBoundary => r"(?-u:\B)",
+        });
+    }
+
+    fn write_alternate(&mut self, nodes: &[Node]) {
+        let mut separator = "(?:";
+        for node in nodes {
+            self.source.push_str(separator);
+            self.write(node);
+            separator = "|";
+        }
+        self.source.push(')');
+    }
+
+    fn write_repeat(&mut self, node: &Node, min: u32, max: Option<u32>) {
+        self.source.push_str("(?:");
+        self.write(node);
+        let _ = match max {
+            Some(max) => write!(self.source, "){{{min},{max}}}"),
+            None => write!(self.source, "){{{min},}}"),
+        };
+    }
+}
+
+/// A measure of the size of the compiled expression, in hundreds of bytes or so.
+fn cost(node: &Node) -> u64 {
+    match node {
+        Node::Literal { .. } | Node::Look(_) => 1,
+        Node::Dot { .. } => 10,
+        Node::Class { text, .. } => 10 * text.len() as u64,
+        Node::Sequence(nodes) | Node::Alternate(nodes) => 1 + nodes.iter().map(cost).sum::<u64>(),
+        Node::Repeat { node, min, max } => {
+            let copies = max.unwrap_or(*min).max(1);
+            cost(node).saturating_mul(u64::from(copies))
+        }
+    }
+}
+
+/// Appends a code point so that no syntax can take it for an operator.
+fn push_escaped(out: &mut String, c: u32) {
+    match char::from_u32(c) {
+        Some(c) if c.is_ascii_alphanumeric() => out.push(c),
+        _ => *out += &format!(r"\x{{{c:X}}}"),
+    }
+}
+
+/// A parsed expression. Groups and greediness leave no trace: they do not change whether
+/// something matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    Literal {
+        c: char,
+        fold: bool,
+    },
+    /// A class in the syntax of the `regex` crate, good inside and outside of brackets.
+    Class {
+        text: String,
+        fold: bool,
+    },
+    Dot {
+        newline: bool,
+    },
+    Look(Look),
+    Sequence(Vec<Node>),
+    Alternate(Vec<Node>),
+    Repeat {
+        node: Box<Node>,
+        min: u32,
+        max: Option<u32>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    TextStart,
+    TextEnd,
+    LineStart,
+    LineEnd,
+    WordBoundary,
+    NotWordBoundary,
+}
+
+impl Node {
+    fn sequence(&self) -> &[Self] {
+        match self {
+            Self::Sequence(nodes) => nodes,
+            node => std::slice::from_ref(node),
+        }
+    }
+
+    fn children(&self) -> &[Self] {
+        match self {
+            Self::Sequence(nodes) | Self::Alternate(nodes) => nodes,
+            Self::Repeat { node, .. } => std::slice::from_ref(node),
+            _ => &[],
+        }
+    }
+
+    fn height(&self) -> usize {
+        let below = self.children().iter().map(Self::height).max();
+        1 + below.unwrap_or(0)
+    }
+
+    /// The largest product of nested counts, as `repeatIsValid` of `regexp/syntax` counts.
+    fn copies(&self) -> u32 {
+        let below = self.children().iter().map(Self::copies).max().unwrap_or(1);
+        match self {
+            Self::Repeat { max: Some(0), .. } => 1,
+            // `*`, `+` and `?` count as 1 here.
+            Self::Repeat { min, max, .. } => below.saturating_mul(max.unwrap_or(*min).max(1)),
+            _ => below,
+        }
+    }
+}
+
+/// The settings of `(?ims)`. `U` is not kept: greediness does not matter here.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flags {
+    fold: bool,
+    multi_line: bool,
+    dot_newline: bool,
+}
+
+impl Flags {
+    /// Changes one flag; false if there is no such flag.
+    fn set(&mut self, flag: char, on: bool) -> bool {
+        match flag {
+            'i' => self.fold = on,
+            'm' => self.multi_line = on,
+            's' => self.dot_newline = on,
+            'U' => {}
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// An open group, or the whole expression.
+#[derive(Debug, Default)]
+struct Group {
+    offset: usize,
+    /// The flags to go back to at the end of the group.
+    flags: Flags,
+    alternatives: Vec<Node>,
+    items: Vec<Node>,
+}
+
+impl Group {
+    fn end_alternative(&mut self) {
+        let mut items = std::mem::take(&mut self.items);
+        self.alternatives.push(match items.len() {
+            1 => items.remove(0),
+            _ => Node::Sequence(items),
+        });
+    }
+
+    fn finish(mut self) -> Node {
+        self.end_alternative();
+        match self.alternatives.len() {
+            1 => self.alternatives.remove(0),
+            _ => Node::Alternate(self.alternatives),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Node, PatternError> {
+    let mut parser = Parser {
+        text,
+        offset: 0,
+        flags: Flags::default(),
+        outer: Vec::new(),
+        group: Group::default(),
+        repeated: false,
+    };
+    while let Some(c) = parser.peek() {
+        parser.repeated = parser.token(c)?;
+    }
+    parser.finish()
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    offset: usize,
+    flags: Flags,
+    outer: Vec<Group>,
+    group: Group,
+    /// The last token was a repetition operator, so another one is refused.
+    repeated: bool,
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.offset..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.offset += c.len_utf8();
+        Some(c)
+    }
+
+    fn eat(&mut self, prefix: &str) -> bool {
+        let found = self.rest().starts_with(prefix);
+        if found {
+            self.offset += prefix.len();
+        }
+        found
+    }
+
+    /// A complaint about the text from `start` up to here.
+    fn error(&self, what: &str, start: usize) -> PatternError {
+        let part = printable(&self.text[start..self.offset]);
+        PatternError {
+            message: format!("{what}: `{part}` at byte {start}"),
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        self.group.items.push(node);
+    }
+
+    fn push_char(&mut self, c: char) {
+        // Without case, folding would only keep the word from being compared plainly.
+        let cased = !c.is_ascii() || c.is_ascii_alphabetic();
+        let fold = self.flags.fold && cased;
+        self.push(Node::Literal { c, fold });
+    }
+
+    fn push_class(&mut self, text: String) {
+        let fold = self.flags.fold;
+        self.push(Node::Class { text, fold });
+    }
+
+    /// Reads one token that begins with `c`; true if it is a repetition operator.
+    fn token(&mut self, c: char) -> Result<bool, PatternError> {
+        match c {
+            '(' => self.open_group()?,
+            ')' => self.close_group()?,
+            '[' => self.class()?,
+            '\\' => self.escape()?,
+            '*' | '+' | '?' => return self.repeat_operator(),
+            '{' => return self.counted_repeat(),
+            _ => self.plain_token(c),
+        }
+        Ok(false)
+    }
+
+    fn plain_token(&mut self, c: char) {
+        self.offset += c.len_utf8();
+        let newline = self.flags.dot_newline;
+        match c {
+            '|' => self.group.end_alternative(),
+            '.' => self.push(Node::Dot { newline }),
+            '^' if self.flags.multi_line => self.push(Node::Look(Look::LineStart)),
+            '^' => self.push(Node::Look(Look::TextStart)),
+            '$' if self.flags.multi_line => self.push(Node::Look(Look::LineEnd)),
+            '$' => self.push(Node::Look(Look::TextEnd)),
+            _ => self.push_char(c),
+        }
+    }
+
+    fn finish(mut self) -> Result<Node, PatternError> {
+        if !self.outer.is_empty() {
+            let offset = self.group.offset;
+            return Err(self.error("missing closing )", offset));
+        }
+        let node = std::mem::take(&mut self.group).finish();
+        self.check_height(&node, 0)?;
+        Ok(node)
+    }
+
+    fn check_height(&self, node: &Node, start: usize) -> Result<(), PatternError> {
+        if node.height() > MAX_HEIGHT {
+            return Err(self.error("expression nests too deeply", start));
+        }
+        Ok(())
+    }
+
+    /// `(`, `(?:`, `(?flags:`, `(?flags)`, `(?P<name>` or `(?<name>`.
+    fn open_group(&mut self) -> Result<(), PatternError> {
+        let offset = self.offset;
+        let outside = self.flags;
+        if self.eat("(?P<") || self.eat("(?<") {
+            self.group_name(offset)?;
+        } else if self.eat("(?") {
+            if self.flags(offset)? == ')' {
+                return Ok(());
+            }
+        } else {
+            self.offset += 1;
+        }
+        let inner = Group {
+            offset,
+            flags: outside,
+            ..Group::default()
+        };
+        self.outer.push(std::mem::replace(&mut self.group, inner));
+        Ok(())
+    }
+
+    fn group_name(&mut self, start: usize) -> Result<(), PatternError> {
+        let name = self.rest().split('>').next().unwrap_or_default();
+        self.offset += name.len();
+        let closed = self.eat(">");
+        let is_word = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        if !closed || name.is_empty() || !name.chars().all(is_word) {
+            return Err(self.error("invalid named capture", start));
+        }
+        Ok(())
+    }
+
+    /// Reads flags up to and with the `:` or `)`, and returns that.
+    fn flags(&mut self, start: usize) -> Result<char, PatternError> {
+        let mut flags = self.flags;
+        let mut on = true;
+        let mut dangling = false;
+        while let Some(c) = self.next() {
+            match c {
+                ':' | ')' if !dangling => {
+                    self.flags = flags;
+                    return Ok(c);
+                }
+                '-' if on => {
+                    on = false;
+                    dangling = true;
+                }
+                c if flags.set(c, on) => dangling = false,
+                _ => break,
+            }
+        }
+        Err(self.error("invalid or unsupported Perl syntax", start))
+    }
+
+    fn close_group(&mut self) -> Result<(), PatternError> {
+        let start = self.offset;
+        self.offset += 1;
+        let Some(outer) = self.outer.pop() else {
+            return Err(self.error("unexpected )", start));
+        };
+        let group = std::mem::replace(&mut self.group, outer);
+        self.flags = group.flags;
+        let start = group.offset;
+        let node = group.finish();
+        self.check_height(&node, start)?;
+        self.push(node);
+        Ok(())
+    }
+
+    /// `*`, `+` or `?`.
+    fn repeat_operator(&mut self) -> Result<bool, PatternError> {
+        let start = self.offset;
+        let (min, max) = match self.next() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            _ => (0, Some(1)),
+        };
+        self.repeat(min, max, start)
+    }
+
+    /// `{2}`, `{2,}` or `{2,3}`; a brace that begins none of them stands for itself.
+    fn counted_repeat(&mut self) -> Result<bool, PatternError> {
+        let start = self.offset;
+        let Some((min, max, length)) = counts(self.rest()) else {
+            self.offset += 1;
+            self.push_char('{');
+            return Ok(false);
+        };
+        self.offset += length;
+        if min.max(max.unwrap_or(0)) > MAX_REPEAT || max.is_some_and(|max| min > max) {
+            return Err(self.error("invalid repeat count", start));
+        }
+        self.repeat(min, max, start)
+    }
+
+    fn repeat(&mut self, min: u32, max: Option<u32>, start: usize) -> Result<bool, PatternError> {
+        self.eat("?");
+        if self.repeated {
+            return Err(self.error("invalid nested repetition operator", start));
+        }
+        let Some(operand) = self.group.items.pop() else {
+            return Err(self.error("missing argument to repetition operator", start));
+        };
+        let node = Box::new(operand);
+        let node = Node::Repeat { node, min, max };
+        self.check_height(&node, start)?;
+        if node.copies() > MAX_REPEAT {
+            return Err(self.error("invalid repeat count", start));
+        }
+        self.push(node);
+        Ok(true)
+    }
+
+    /// A backslash outside of brackets.
+    fn escape(&mut self) -> Result<(), PatternError> {
+        if self.eat(r"\Q") {
+            self.quoted();
+        } else if self.eat(r"\A") {
+            self.push(Node::Look(Look::TextStart));
+        } else if self.eat(r"\z") {
+            self.push(Node::Look(Look::TextEnd));
+        } else if self.eat(r"\b") {
+            self.push(Node::Look(Look::WordBoundary));
+        } else if self.eat(r"\B") {
+            self.push(Node::Look(Look::NotWordBoundary));
+        } else if let Some(class) = self.class_escape()? {
+            self.push_class(class);
+        } else {
+            let c = self.char_escape()?;
+            match char::from_u32(c) {
+                Some(c) => self.push_char(c),
+                None => self.push_class(NOTHING.to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The text after `\Q`, up to `\E` or the end.
+    fn quoted(&mut self) {
+        let literal = self.rest().split(r"\E").next().unwrap_or_default();
+        literal.chars().for_each(|c| self.push_char(c));
+        self.offset += literal.len();
+        self.eat(r"\E");
+    }
+
+    /// An escape for a whole class: `\d`, `\pN`, `\p{Greek}` and the like.
+    fn class_escape(&mut self) -> Result<Option<String>, PatternError> {
+        let perl = match self.rest().as_bytes() {
+            [b'\\', b'p' | b'P', ..] => return self.unicode_class().map(Some),
+            [b'\\', b'd', ..] => "[0-9]",
+            [b'\\', b'D', ..] => "[^0-9]",
+            [b'\\', b's', ..] => r"[\t\n\f\r\x20]",
+            [b'\\', b'S', ..] => r"[^\t\n\f\r\x20]",
+            [b'\\', b'w', ..] => "[0-9A-Za-z_]",
+            [b'\\', b'W', ..] => "[^0-9A-Za-z_]",
+            _ => return Ok(None),
+        };
+        self.offset += 2;
+        Ok(Some(perl.to_owned()))
+    }
+
+    fn unicode_class(&mut self) -> Result<String, PatternError> {
+        let start = self.offset;
+        let negated = self.eat(r"\P");
+        self.offset += if negated { 0 } else { 2 };
+        let name = self.unicode_name();
+        let class = name.and_then(|name| match name.strip_prefix('^') {
+            Some(name) => unicode_class_text(name, !negated),
+            None => unicode_class_text(name, negated),
+        });
+        class.ok_or_else(|| self.error("invalid character class range", start))
+    }
+
+    /// The name after `\p`: in braces, or one character.
+    fn unicode_name(&mut self) -> Option<&'a str> {
+        let rest = self.rest();
+        if let Some(braced) = rest.strip_prefix('{') {
+            let (name, _) = braced.split_once('}')?;
+            self.offset += name.len() + 2;
+            return Some(name);
+        }
+        let length = self.next()?.len_utf8();
+        Some(&rest[..length])
+    }
+
+    /// An escape for one character. It may be a surrogate, which no text contains.
+    fn char_escape(&mut self) -> Result<u32, PatternError> {
+        let start = self.offset;
+        self.offset += 1;
+        let Some(c) = self.next() else {
+            return Err(self.error("trailing backslash", start));
+        };
+        let value = match c {
+            '0'..='7' => self.octal(c),
+            'x' => self.hexadecimal(),
+            'a' => Some(0x07),
+            'f' => Some(0x0c),
+            'n' => Some(0x0a),
+            'r' => Some(0x0d),
+            't' => Some(0x09),
+            'v' => Some(0x0b),
+            _ if c.is_ascii() && !c.is_ascii_alphanumeric() => Some(u32::from(c)),
+            _ => None,
+        };
+        value.ok_or_else(|| self.error("invalid escape sequence", start))
+    }
+
+    /// Up to three octal digits; a single one but 0 would be a back-reference.
+    fn octal(&mut self, first: char) -> Option<u32> {
+        let mut value = first.to_digit(8)?;
+        let mut digits = 1;
+        while digits < 3
+            && let Some(digit) = self.peek().and_then(|c| c.to_digit(8))
+        {
+            value = value * 8 + digit;
+            digits += 1;
+            self.offset += 1;
+        }
+        (digits > 1 || first == '0').then_some(value)
+    }
+
+    /// Two hexadecimal digits, or any number of them in braces.
+    fn hexadecimal(&mut self) -> Option<u32> {
+        let rest = self.rest();
+        let (digits, length) = match rest.strip_prefix('{') {
+            Some(braced) => {
+                let (digits, _) = braced.split_once('}')?;
+                (digits, digits.len() + 2)
+            }
+            None => (rest.get(..2)?, 2),
+        };
+        let value = code_point(digits)?;
+        self.offset += length;
+        Some(value)
+    }
+
+    /// A bracket expression. A `]` in first place stands for itself.
+    fn class(&mut self) -> Result<(), PatternError> {
+        let start = self.offset;
+        self.offset += 1;
+        let mut text = String::from("[");
+        if self.eat("^") {
+            text.push('^');
+        }
+        loop {
+            self.class_item(&mut text, start)?;
+            if self.eat("]") {
+                break;
+            }
+        }
+        text.push(']');
+        self.push_class(text);
+        Ok(())
+    }
+
+    fn class_item(&mut self, out: &mut String, class: usize) -> Result<(), PatternError> {
+        if let Some(name) = self.posix_class()? {
+            out.push_str(name);
+        } else if let Some(group) = self.class_escape()? {
+            out.push_str(&group);
+        } else {
+            self.class_range(out, class)?;
+        }
+        Ok(())
+    }
+
+    /// `[:name:]` or `[:^name:]`. Go looks for the end of the name in all of the rest;
+    /// without one the bracket stands for itself.
+    fn posix_class(&mut self) -> Result<Option<&'a str>, PatternError> {
+        let rest = self.rest();
+        let tail = rest.strip_prefix("[:");
+        let Some((name, _)) = tail.and_then(|tail| tail.split_once(":]")) else {
+            return Ok(None);
+        };
+        let start = self.offset;
+        self.offset += name.len() + 4;
+        if !lists(POSIX, name.strip_prefix('^').unwrap_or(name)) {
+            return Err(self.error("invalid character class range", start));
+        }
+        Ok(Some(&rest[..name.len() + 4]))
+    }
+
+    /// One character, or two with a `-` between them.
+    fn class_range(&mut self, out: &mut String, class: usize) -> Result<(), PatternError> {
+        let start = self.offset;
+        let low = self.class_char(class)?;
+        let mut high = low;
+        let mut ahead = self.rest().chars();
+        if ahead.next() == Some('-') && ahead.next().is_some_and(|c| c != ']') {
+            self.offset += 1;
+            high = self.class_char(class)?;
+        }
+        if high < low {
+            return Err(self.error("invalid character class range", start));
+        }
+        push_range(out, low, high);
+        Ok(())
+    }
+
+    fn class_char(&mut self, class: usize) -> Result<u32, PatternError> {
+        if self.peek() == Some('\\') {
+            return self.char_escape();
+        }
+        match self.next() {
+            Some(c) => Ok(u32::from(c)),
+            None => Err(self.error("missing closing ]", class)),
+        }
+    }
+}
+
+/// Appends a range of a bracket expression without its surrogates.
+fn push_range(out: &mut String, low: u32, high: u32) {
+    let surrogate = 0xd800..=0xdfff;
+    let low = if surrogate.contains(&low) {
+        0xe000
+    } else {
+        low
+    };
+    let high = if surrogate.contains(&high) {
+        0xd7ff
+    } else {
+        high
+    };
+    if low > high {
+        return out.push_str(NOTHING);
+    }
+    push_escaped(out, low);
+    out.push('-');
+    push_escaped(out, high);
+}
+
+/// The class of a Unicode category or script, if Go knows the name.
+fn unicode_class_text(name: &str, negated: bool) -> Option<String> {
+    let separator = |c: char| matches!(c, '_' | '-' | ' ');
+    let name = name.replace(separator, "").to_ascii_lowercase();
+    let sign = if negated { 'P' } else { 'p' };
+    let caret = if negated { "^" } else { "" };
+    match name.as_str() {
+        "any" => Some(format!(r"[{caret}\x{{0}}-\x{{10FFFF}}]")),
+        "ascii" => Some(format!(r"[{caret}\x{{0}}-\x{{7F}}]")),
+        // Go has the surrogates as a category, but no text contains one.
+        "cs" | "surrogate" => Some(format!("[{caret}{NOTHING}]")),
+        name if lists(CATEGORIES, name) => Some(format!(r"\{sign}{{gc={name}}}")),
+        name if lists(SCRIPTS, name) => Some(format!(r"\{sign}{{sc={name}}}")),
+        _ => None,
+    }
+}
+
+/// The beginning of a part of a pattern, which may come from a foreign file, for a terminal.
+fn printable(part: &str) -> String {
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    part.chars().take(MAX_SHOWN).map(clean).collect()
+}
+
+fn lists(names: &str, name: &str) -> bool {
+    names.split(' ').any(|listed| listed == name)
+}
+
+/// The counts in braces at the beginning of `rest`, and the length of it all.
+fn counts(rest: &str) -> Option<(u32, Option<u32>, usize)> {
+    let (body, _) = rest.strip_prefix('{')?.split_once('}')?;
+    let (min, max) = match body.split_once(',') {
+        None => (integer(body)?, Some(integer(body)?)),
+        Some((min, "")) => (integer(min)?, None),
+        Some((min, max)) => (integer(min)?, Some(integer(max)?)),
+    };
+    Some((min, max, body.len() + 2))
+}
+
+/// A decimal number without leading zeros; one that is too large is just very large.
+fn integer(digits: &str) -> Option<u32> {
+    let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let padded = digits.len() > 1 && digits.starts_with('0');
+    (decimal && !padded).then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
+/// The code point with these hexadecimal digits.
+fn code_point(digits: &str) -> Option<u32> {
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u32::from_str_radix(digits.trim_start_matches('0'), 16);
+    match value {
+        Ok(value) => (value <= u32::from(char::MAX)).then_some(value),
+        Err(_) => digits.bytes().all(|b| b == b'0').then_some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../testdata/patterns.tsv");
+
+    /// Undoes Go's `strconv.Quote` as far as the table uses it.
+    fn unquote(quoted: &str) -> String {
+        let mut out = String::new();
+        let mut chars = quoted[1..quoted.len() - 1].chars();
+        while let Some(c) = chars.next() {
+            out.push(match (c, c == '\\') {
+                (_, true) => unescape(&mut chars),
+                (c, false) => c,
+            });
+        }
+        out
+    }
+
+    fn unescape(chars: &mut std::str::Chars<'_>) -> char {
+        match chars.next().unwrap() {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'f' => '\u{c}',
+            'v' => '\u{b}',
+            'x' => {
+                let digits: String = chars.take(2).collect();
+                char::from(u8::from_str_radix(&digits, 16).unwrap())
+            }
+            c => c,
+        }
+    }
+
+    fn answer(pattern: &str, input: &str) -> &'static str {
+        match Pattern::new(pattern) {
+            Err(_) => "error",
+            Ok(pattern) if pattern.is_match(input) => "match",
+            Ok(_) => "no",
+        }
+    }
+
+    #[test]
+    fn the_answers_are_those_of_go() {
+        let mut rows = 0;
+        for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+            let columns: Vec<_> = line.split('\t').collect();
+            let [pattern, input, expected] = columns[..] else {
+                panic!("not three columns: {line}");
+            };
+            assert_eq!(
+                answer(&unquote(pattern), &unquote(input)),
+                expected,
+                "{line}"
+            );
+            rows += 1;
+        }
+        assert!(rows > 500, "{rows}");
+    }
+
+    #[test]
+    fn every_listed_name_compiles() {
+        for name in CATEGORIES.split(' ').chain(SCRIPTS.split(' ')) {
+            for pattern in [format!(r"\p{{{name}}}"), format!(r"(?i)[^\P{{{name}}}]")] {
+                let engine = Engine::new(&parse(&pattern).unwrap()).unwrap();
+                assert!(engine.compile().is_ok(), "{pattern}");
+            }
+        }
+        for name in POSIX.split(' ') {
+            assert!(
+                Pattern::new(&format!("[[:{name}:][:^{name}:]]"))
+                    .unwrap()
+                    .is_match("x")
+            );
+        }
+    }
+
+    #[test]
+    fn usual_patterns_do_without_the_engine() {
+        for pattern in [
+            "^(data|stringData)$",
+            "^password$",
+            r"\.ya?ml$",
+            "secret",
+            "^(a|b)|c$",
+            "(?i)^_1$",
+        ] {
+            let matcher = Pattern::new(pattern).unwrap().matcher;
+            assert!(matches!(matcher, Matcher::Words(_)), "{pattern}");
+        }
+        for pattern in ["^.*_key$", r"secrets/.*\.yaml$", "^(password|.*token.*)$"] {
+            let matcher = Pattern::new(pattern).unwrap().matcher;
+            assert!(matches!(matcher, Matcher::Globs(..)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_words_and_the_engine_agree() {
+        let inputs = [
+            "", "ab", "aab", "aabb", "xaby", "abcab", "a\nb", "ba", "cab",
+        ];
+        for pattern in [
+            "a.*b",
+            "^a.*b$",
+            "^a.*|b$",
+            "a.*b.*c?ab$",
+            "^.*$",
+            ".*ab.*",
+            "(a|b).*a$",
+        ] {
+            let pattern = Pattern::new(pattern).unwrap();
+            let engine = Engine::new(&parse(pattern.as_str()).unwrap()).unwrap();
+            for input in inputs {
+                let both = (pattern.is_match(input), engine.is_match(input));
+                assert_eq!(both.0, both.1, "{} on {input:?}", pattern.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn complaints_name_the_part_and_its_offset() {
+        let message = |pattern: &str| Pattern::new(pattern).unwrap_err().to_string();
+        assert_eq!(message("ab("), "missing closing ): `(` at byte 2");
+        assert_eq!(message(r"é\C"), r"invalid escape sequence: `\C` at byte 2");
+        assert_eq!(
+            message("a**"),
+            "invalid nested repetition operator: `*` at byte 2"
+        );
+        assert_eq!(
+            message("[b-a]"),
+            "invalid character class range: `b-a` at byte 1"
+        );
+        assert_eq!(
+            message("(?x\u{1b})"),
+            "invalid or unsupported Perl syntax: `(?x` at byte 0"
+        );
+    }
+
+    #[test]
+    fn huge_patterns_are_refused_or_compile_at_once() {
+        let too_large = format!("{}x", r"\pL{1000}".repeat(20));
+        assert!(
+            Pattern::new(&too_large)
+                .unwrap_err()
+                .message
+                .starts_with("expression too large")
+        );
+        let Matcher::Engine(engine) = Pattern::new(r"\pL{600}").unwrap().matcher else {
+            panic!("no engine");
+        };
+        assert!(engine.regex.get().is_some());
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_does_no_harm() {
+        for depth in [MAX_HEIGHT, 100_000] {
+            let pattern = format!("{}a{}", "(?:".repeat(depth), ")+".repeat(depth));
+            let message = Pattern::new(&pattern).unwrap_err().message;
+            assert!(
+                message.starts_with("expression nests too deeply"),
+                "{message}"
+            );
+        }
+        let open = "(".repeat(100_000);
+        assert!(Pattern::new(&open).is_err());
+        let deep = format!("{}a{}", "(?:".repeat(200), ")+".repeat(200));
+        assert!(Pattern::new(&deep).unwrap().is_match("a"));
+    }
+
+    #[test]
+    fn the_text_is_kept() {
+        assert_eq!(Pattern::new("^(a|b)$").unwrap().as_str(), "^(a|b)$");
+    }
+}

@@ -1,0 +1,153 @@
+//! The line from text to text: everything between reading a file and writing it.
+
+use zeroize::Zeroizing;
+
+use crate::datakey::{self, DataKey};
+use crate::document::value::Value;
+use crate::document::{Document, Format};
+use crate::error::{Error, Kind, Result};
+use crate::metadata::{self, Metadata};
+use crate::recipient::{Identities, RecipientSpec};
+use crate::seal::encrypt::{self, Request, Sealed};
+use crate::seal::value::Cipher;
+use crate::seal::{decrypt, verify};
+use crate::select::Selection;
+
+/// How a file is encrypted.
+pub struct Plan {
+    /// For whom, by key group.
+    pub groups: Vec<Vec<RecipientSpec>>,
+    /// How many groups must be opened.
+    pub threshold: Option<usize>,
+    /// Which values.
+    pub selection: Selection,
+    /// Whether the MAC covers encrypted values only.
+    pub mac_only_encrypted: bool,
+    /// Columns a level for the `sops` block; [`None`] as genuine sops.
+    pub indent: Option<usize>,
+    /// Whether a layout record may be written.
+    pub layout: bool,
+    /// Accept what genuine sops accepts of empty first documents.
+    pub lenient: bool,
+    /// The time for `lastmodified`, RFC 3339 in UTC.
+    pub now: String,
+}
+
+/// Encrypts a parsed plain file under a new data key, and checks the result before it is given out.
+///
+/// # Errors
+/// Those of [`encrypt::encrypt`], [`datakey::wrap`] and [`verify::check`].
+pub fn encrypt(document: &Document<'_>, plan: &Plan) -> Result<Sealed> {
+    let data_key = DataKey::generate()?;
+    let groups = datakey::wrap(&data_key, &plan.groups, plan.threshold)?;
+    let (kind, text) = plan.selection.parts();
+    let metadata = Metadata {
+        threshold: if groups.len() > 1 { datakey::threshold(groups.len(), plan.threshold)? } else { None },
+        groups,
+        last_modified: plan.now.clone(),
+        mac: None,
+        version: metadata::VERSION.to_owned(),
+        selector: Some((kind, text.to_owned())),
+        mac_only_encrypted: plan.mac_only_encrypted,
+        layout: None,
+        unknown: Vec::new(),
+    };
+    let cipher = Cipher::new(data_key.bytes());
+    let request = Request { selection: &plan.selection, cipher: &cipher, metadata, indent: plan.indent, layout: plan.layout, lenient: plan.lenient };
+    let sealed = encrypt::encrypt(document, request)?;
+    verify::check(document, &sealed.text, &cipher)?;
+    Ok(sealed)
+}
+
+/// The metadata of an encrypted file.
+///
+/// # Errors
+/// `Generic` (1) with genuine sops's phrase if there is no `sops` block, or one that can't be read.
+pub fn metadata_of(document: &Document<'_>) -> Result<Metadata> {
+    let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
+    let Some(block) = document.get(root, "sops") else {
+        let error = Error::new(Kind::Generic, "sops metadata not found: the file has no top-level `sops` entry, it isn't encrypted");
+        return Err(error);
+    };
+    Metadata::read(&Value::of(document, block)?)
+}
+
+/// Decrypts a parsed file with the identities at hand.
+///
+/// # Errors
+/// `NoDataKey` (128), `DecryptTree` (25), `MacMismatch` (51) unless `ignore_mac`.
+pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String], ignore_mac: bool) -> Result<decrypt::Opened> {
+    let metadata = metadata_of(document)?;
+    let data_key = datakey::unwrap(&metadata, identities, order)?;
+    decrypt::decrypt(document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)
+}
+
+/// The same data as text of another format, as genuine sops prints it.
+///
+/// # Errors
+/// Text that can't be read, or data that the format has no form for.
+pub fn convert(text: &str, from: &dyn Format, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
+    let document = from.parse(text)?;
+    let documents: Result<Vec<Value>> = document.parts.iter().map(|part| value_of_part(&document, part.root)).collect();
+    to.print(&documents?, indent).map(Zeroizing::new)
+}
+
+fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Result<Value> {
+    if root == crate::document::NONE {
+        return Ok(Value::Map(Vec::new()));
+    }
+    let value = Value::of(document, root)?;
+    Ok(if value.is_null() { Value::Map(Vec::new()) } else { value })
+}
+
+/// The value at an index path such as `["data"]["password"]` or `["list"][0]`: strings as they are, anything else as
+/// the format prints it.
+///
+/// # Errors
+/// `BadPath` (91) for a path that can't be parsed, `Generic` (1) if nothing is there.
+pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
+    let steps = parse_index_path(path)?;
+    let document = format.parse(text)?;
+    let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
+    let missing = |at: usize| Error::new(Kind::Generic, format!("component {} of the path isn't in the file", at + 1)).for_key(path);
+    if root == crate::document::NONE {
+        return Err(missing(0));
+    }
+    let mut value = &Value::of(&document, root)?;
+    for (at, step) in steps.iter().enumerate() {
+        value = match step {
+            Index::Key(key) => value.get(key),
+            Index::Item(index) => value.items().get(*index),
+        }
+        .ok_or_else(|| missing(at))?;
+    }
+    match value {
+        Value::Map(_) => to.print(std::slice::from_ref(value), indent).map(Zeroizing::new),
+        Value::List(_) => Ok(Zeroizing::new(to.print_fragment(value, indent))),
+        scalar => Ok(Zeroizing::new(scalar.shown())),
+    }
+}
+
+enum Index {
+    Key(String),
+    Item(usize),
+}
+
+/// Parses `["key"][0]['x']`.
+fn parse_index_path(path: &str) -> Result<Vec<Index>> {
+    let bad = || Error::new(Kind::BadPath, "not an index path").for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]");
+    let mut rest = path.trim();
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let inner = rest.strip_prefix('[').ok_or_else(bad)?;
+        let end = inner.find(']').ok_or_else(bad)?;
+        let word = inner[..end].trim();
+        let quoted = ['"', '\''].into_iter().find_map(|mark| word.strip_prefix(mark)?.strip_suffix(mark));
+        steps.push(match quoted {
+            Some(key) => Index::Key(key.to_owned()),
+            None => Index::Item(word.parse().map_err(|_| bad())?),
+        });
+        rest = inner[end + 1..].trim_start();
+    }
+    if steps.is_empty() { Err(bad()) } else { Ok(steps) }
+}

@@ -1,0 +1,87 @@
+//! The surroundings that lead to identities: variables and folders, the process's own or, in tests, fixed ones.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where variables and folders are looked up.
+#[derive(Clone, Default)]
+pub struct Environment {
+    fixed: Option<Vec<(String, OsString)>>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn process() -> Environment {
+        Environment { fixed: None }
+    }
+
+    /// Exactly these variables; commands are run with these alone.
+    pub fn fixed<N: Into<String>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Environment {
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Environment { fixed: Some(variables) }
+    }
+
+    fn raw(&self, name: &str) -> Option<OsString> {
+        let value = match &self.fixed {
+            None => std::env::var_os(name),
+            Some(variables) => variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The text of a variable; an empty one counts as not set.
+    pub fn var(&self, name: &str) -> Option<String> {
+        let value = self.raw(name)?;
+        Some(value.into_string().unwrap_or_else(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// The path in a variable; an empty one counts as not set.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.raw(name).map(PathBuf::from)
+    }
+
+    /// The user's own folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.path(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
+    }
+
+    /// The user's configuration folder, as SOPS finds it: `%AppData%` on Windows, else `$XDG_CONFIG_HOME`, else
+    /// `~/Library/Application Support` on macOS and `~/.config` elsewhere.
+    pub fn config_folder(&self) -> Option<PathBuf> {
+        if cfg!(windows) {
+            return self.path("AppData").or_else(|| self.path("APPDATA"));
+        }
+        let default = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+        self.path("XDG_CONFIG_HOME").or_else(|| Some(self.home()?.join(default)))
+    }
+
+    /// A command that will see this environment.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        if let Some(variables) = &self.fixed {
+            command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_variables_count_as_not_set() {
+        let environment = Environment::fixed([("EMPTY", ""), ("FULL", "x")]);
+        assert_eq!((environment.var("EMPTY"), environment.var("FULL"), environment.var("NONE")), (None, Some("x".to_owned()), None));
+    }
+
+    #[cfg(not(any(windows, target_os = "macos")))]
+    #[test]
+    fn the_configuration_folder_is_below_home_unless_it_is_set() {
+        let config = |variables: &[(&str, &str)]| Environment::fixed(variables.iter().copied()).config_folder();
+        assert_eq!(config(&[("HOME", "/h")]), Some("/h/.config".into()));
+        assert_eq!(config(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")]), Some("/x".into()));
+        assert_eq!(config(&[]), None);
+    }
+}

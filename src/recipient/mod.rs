@@ -1,0 +1,211 @@
+//! Who may open a file: the kinds of recipients, what they share, and the table of all kinds.
+//!
+//! A kind wraps the data key for a recipient, unwraps it with the identities at hand, and describes its entries. A kind
+//! that isn't built in has a row all the same: its entries are kept, and the errors name it.
+
+#[cfg(feature = "age")]
+pub mod age;
+mod elsewhere;
+mod environment;
+
+use std::sync::Mutex;
+
+use zeroize::Zeroizing;
+
+use crate::document::value::Value;
+use crate::error::Result;
+use elsewhere::Elsewhere;
+pub use environment::Environment;
+
+/// A recipient as configuration and flags name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecipientSpec {
+    /// The kind, by the name of its field in the `sops` block.
+    pub kind: &'static str,
+    /// The recipient in the kind's own notation: `age1…`, an ARN, a resource id.
+    pub text: String,
+    /// What else an entry of the kind says, such as `role` or `aws_profile`; the keys of a context as `context.KEY`.
+    pub extra: Vec<(String, String)>,
+}
+
+/// What an entry answered when it was to be unwrapped. "Not mine" isn't "broken": other entries are tried after both,
+/// but only the second needs repair.
+pub enum Outcome {
+    /// The data key, or a share of it.
+    Opened(Zeroizing<Vec<u8>>),
+    /// No identity at hand fits.
+    NotMine {
+        /// What was tried.
+        why: String,
+    },
+    /// It couldn't be tried, or it is damaged.
+    Failed {
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// A place where identities were looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Looked {
+    /// The place: a variable, a file, a command.
+    pub place: String,
+    /// What was there: identities by their recipients, or why there are none.
+    pub found: String,
+}
+
+/// A kind of recipient.
+pub trait RecipientKind: Sync {
+    /// The field of the `sops` block that lists its entries.
+    fn field(&self) -> &'static str;
+
+    /// Reads a recipient from configuration or a flag.
+    ///
+    /// # Errors
+    /// `Generic` (1): not a recipient of this kind, or of a variety that isn't supported.
+    fn parse(&self, text: &str) -> Result<RecipientSpec>;
+
+    /// The recipient of an entry, in full and in the notation of [`RecipientKind::parse`]; empty if it names none.
+    fn describe(&self, entry: &Value) -> String;
+
+    /// The short form of a recipient, for people.
+    fn short(&self, recipient: &str) -> String;
+
+    /// Wraps `data_key` (or a share of it): the entry for the `sops` block.
+    ///
+    /// # Errors
+    /// `Generic` (1): the recipient isn't valid, or the kind isn't built in.
+    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8]) -> Result<Value>;
+
+    /// Unwraps the data key (or a share of it) from an entry.
+    fn unwrap(&self, entry: &Value, identities: &Identities) -> Outcome;
+
+    /// Whether an identity at hand is the one that the entry names; such entries are tried before others of the kind.
+    fn expects(&self, _entry: &Value, _identities: &Identities) -> bool {
+        false
+    }
+
+    /// Where identities of this kind were looked for, for the error when nothing opens.
+    fn looked(&self, _identities: &Identities) -> Vec<Looked> {
+        Vec::new()
+    }
+}
+
+/// All kinds: a new one is its own file and a row here.
+pub static KINDS: &[&dyn RecipientKind] = &[
+    #[cfg(feature = "age")]
+    &age::Age,
+    #[cfg(not(feature = "age"))]
+    &Elsewhere { field: "age", title: "age", id: &[("", "recipient")] },
+    &Elsewhere { field: "pgp", title: "PGP", id: &[("", "fp")] },
+    &Elsewhere { field: "kms", title: "AWS KMS", id: &[("", "arn")] },
+    &Elsewhere { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")] },
+    &Elsewhere { field: "azure_kv", title: "Azure Key Vault", id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")] },
+    &Elsewhere {
+        field: "hc_vault",
+        title: "HashiCorp Vault",
+        id: &[("", "vault_address"), ("/v1/", "engine_path"), ("/keys/", "key_name")],
+    },
+    &Elsewhere { field: "hckms", title: "Huawei Cloud KMS", id: &[("", "key_id")] },
+];
+
+/// The kind whose entries stand in this field.
+pub fn kind_by_field(field: &str) -> Option<&'static dyn RecipientKind> {
+    KINDS.iter().copied().find(|kind| kind.field() == field)
+}
+
+/// The identities of this run, gathered from their sources when they are first asked for, each source once.
+pub struct Identities {
+    environment: Environment,
+    commands: bool,
+    #[cfg(feature = "age")]
+    age: age::Sources,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Identities {
+    /// The identities that `environment` leads to.
+    pub fn new(environment: Environment) -> Identities {
+        Identities {
+            environment,
+            commands: true,
+            #[cfg(feature = "age")]
+            age: age::Sources::default(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// The same without running any command, for work that git starts by itself.
+    #[must_use]
+    pub fn without_commands(mut self) -> Identities {
+        self.commands = false;
+        self
+    }
+
+    /// The environment that they are gathered from.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Whether commands may be run for identities.
+    pub fn runs_commands(&self) -> bool {
+        self.commands
+    }
+
+    /// Takes the warnings that came up while sources were read.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *held(&self.warnings))
+    }
+
+    /// Keeps a warning for [`Identities::take_warnings`].
+    pub fn warn(&self, warning: String) {
+        held(&self.warnings).push(warning);
+    }
+}
+
+/// Locks; what a panicking thread leaves behind in these caches is still whole.
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// First 8 and last 6 characters, the whole if it isn't longer than that.
+fn ends(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= 15 {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(8).collect();
+    let tail: String = text.chars().skip(count - 6).collect();
+    format!("{head}…{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_named_once_and_found_by_its_field() {
+        for kind in KINDS {
+            assert_eq!(KINDS.iter().filter(|other| other.field() == kind.field()).count(), 1);
+            assert_eq!(kind_by_field(kind.field()).map(|found| found.field()), Some(kind.field()));
+        }
+        assert!(kind_by_field("nope").is_none());
+    }
+
+    #[test]
+    fn short_forms() {
+        let short = |field: &str, text: &str| kind_by_field(field).unwrap().short(text);
+        assert_eq!(short("age", "age1teycljmw7sclx4gr5wx6a5wujm750xay04enwh8k00jpqexzhdas47qnef"), "age1teyc…47qnef");
+        assert_eq!(short("pgp", "97C5A80A0101996640EFAD0FEF8D840356324056"), "EF8D840356324056");
+        assert_eq!(short("kms", "arn:aws:kms:us-east-1:1:key/0d3a"), "0d3a");
+        assert_eq!(short("gcp_kms", "projects/p/locations/l/keyRings/r/cryptoKeys/k"), "k");
+        assert_eq!(short("hckms", "tr-west-1:aaaa"), "aaaa");
+        assert_eq!(short("azure_kv", "https://v.vault.azure.net/keys/n/abc"), "n");
+    }
+
+    #[test]
+    fn identities_can_be_shared_by_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Identities>();
+    }
+}

@@ -1,0 +1,271 @@
+//! Decrypting: tokens become values again in the style that carried them, the MAC is checked over what came out, and
+//! the layout record brings the author's own bytes back where it still fits.
+
+use zeroize::Zeroizing;
+
+use super::encrypt::LAYOUT_DATA;
+use super::mac::{self, Mac};
+use super::restore;
+use super::value::{Cipher, Token};
+use super::walk::{self, Leaf, Remark, Walk};
+use crate::document::edit::Edits;
+use crate::document::layout::{self, Entry};
+use crate::document::resolve::{self, Scalar, Type};
+use crate::document::{Document, Kind, NONE, NodeId, Role, Span};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::metadata::Metadata;
+use crate::select::Selection;
+
+/// Files of fewer values are decrypted on the calling thread.
+const PARALLEL: usize = 5_000;
+
+/// What came out of a file.
+pub struct Opened {
+    /// The plain file.
+    pub text: Zeroizing<String>,
+    /// Things worth a line on stderr: comments in clear where they should be encrypted, a record that is ignored.
+    pub notes: Vec<String>,
+}
+
+/// Decrypts a parsed file with the cipher of its data key.
+///
+/// # Errors
+/// `DecryptTree` (25) with position and key path for a value that can't be decrypted; `MacMismatch` (51) unless
+/// `ignore_mac`.
+pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
+    let selection = Selection::of_metadata(metadata.selector.as_ref())?;
+    let walk = walk::walk(document, &selection)?;
+    let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
+    let values = opener.values()?;
+    if !ignore_mac {
+        opener.check_mac(metadata, &values)?;
+    }
+    let mut notes = Vec::new();
+    let entries = opener.record(metadata, &mut notes);
+    let mut edits = Edits::with_capacity(values.len() + 8, document.source.len() / 2);
+    let restored = restore::restore(document, &walk, &values, &entries, &mut edits);
+    opener.put_values(&values, &restored.covered, &mut edits);
+    opener.comments(&mut edits, &mut notes);
+    document.format.remove_block(document, restored.root.as_deref().unwrap_or("{}\n"), &mut edits);
+    let text = edits.apply(document.source);
+    Ok(Opened { text: restore::finish(text, document, &entries), notes })
+}
+
+/// A value as it stands in the file, and what it says.
+pub struct Plain<'d> {
+    /// The typed value.
+    pub value: Scalar<'d>,
+    /// Whether the file holds it encrypted.
+    pub encrypted: bool,
+}
+
+struct Opener<'r, 's> {
+    document: &'r Document<'s>,
+    walk: &'r Walk,
+    cipher: &'r Cipher,
+    by_comment: bool,
+}
+
+impl<'r> Opener<'r, '_> {
+    fn values(&self) -> Result<Vec<Plain<'r>>> {
+        let count = self.walk.leaves.len();
+        if count < PARALLEL {
+            return self.values_of(0..count);
+        }
+        let middle = count / 2;
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| self.values_of(middle..count));
+            let mut first = self.values_of(0..middle)?;
+            first.append(&mut second.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??);
+            Ok(first)
+        })
+    }
+
+    fn values_of(&self, range: std::ops::Range<usize>) -> Result<Vec<Plain<'r>>> {
+        self.walk.leaves[range].iter().map(|leaf| self.value(leaf)).collect()
+    }
+
+    fn value(&self, leaf: &Leaf) -> Result<Plain<'r>> {
+        let value = self.document.scalar(leaf.node)?;
+        let clear = !leaf.selected || value.kind == Type::Null || value.kind == Type::Str && value.bytes.is_empty();
+        if clear {
+            return Ok(Plain { value, encrypted: false });
+        }
+        let token = match &value.bytes {
+            std::borrow::Cow::Borrowed(_) if value.kind == Type::Str => Token::parse(self.document.text(leaf.node)),
+            _ => None,
+        };
+        let Some(token) = token else {
+            return if self.by_comment { Ok(Plain { value, encrypted: false }) } else { Err(self.not_a_token(leaf)) };
+        };
+        self.open(leaf, &token)
+    }
+
+    fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'r>> {
+        let kind = Type::from_name(token.kind).ok_or_else(|| self.fail(leaf, "an encrypted value of a type that isn't known"))?;
+        let plaintext = self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;
+        let value = resolve::reread(kind, &plaintext).map_err(|why| self.fail(leaf, &why.to_string()))?;
+        Ok(Plain { value: value.into_owned(), encrypted: true })
+    }
+
+    fn fail(&self, leaf: &Leaf, message: &str) -> Error {
+        let place = if leaf.alias == NONE { leaf.node } else { leaf.alias };
+        self.document.error(place, ErrorKind::DecryptTree, message)
+    }
+
+    fn not_a_token(&self, leaf: &Leaf) -> Error {
+        let error = self.fail(leaf, "a value in clear where the file's rule expects an encrypted one");
+        error.hint("if it was put there by hand, take it out, and set it with the file decrypted")
+    }
+
+    fn check_mac(&self, metadata: &Metadata, values: &[Plain<'_>]) -> Result<()> {
+        let mut mac = Mac::new(metadata.mac_only_encrypted);
+        for (leaf, plain) in self.walk.leaves.iter().zip(values) {
+            let counted = leaf.selected || !metadata.mac_only_encrypted;
+            if counted && plain.value.kind != Type::Comment {
+                mac.add(&plain.value.bytes);
+            }
+        }
+        let computed = mac.finish();
+        let data = metadata.last_modified_aad()?;
+        let stored = metadata.mac.as_deref().and_then(Token::parse).and_then(|token| self.cipher.decrypt(&token, data.as_bytes()).ok());
+        match stored {
+            Some(stored) if mac::equal(&stored, computed.as_bytes()) => Ok(()),
+            Some(_) => Err(mismatch("the values aren't those that were signed")),
+            None => Err(mismatch("the stored MAC can't be decrypted: it, `lastmodified` or the data key was changed")),
+        }
+    }
+
+    /// The layout record, if there is one that can be read.
+    fn record(&self, metadata: &Metadata, notes: &mut Vec<String>) -> Vec<Entry> {
+        let Some(text) = metadata.layout.as_deref() else { return Vec::new() };
+        let opened = Token::parse(text).and_then(|token| self.cipher.decrypt(&token, LAYOUT_DATA).ok());
+        let record = opened.and_then(|bytes| std::str::from_utf8(&bytes).ok().and_then(layout::from_json));
+        record.unwrap_or_else(|| {
+            notes.push("the layout record (kveil_layout) can't be read by this version and is ignored: values are right, their style may differ".to_owned());
+            Vec::new()
+        })
+    }
+
+    fn put_values(&self, values: &[Plain<'_>], covered: &restore::Covered, edits: &mut Edits) {
+        for (leaf, plain) in self.walk.leaves.iter().zip(values) {
+            let shown = plain.encrypted && leaf.alias == NONE;
+            if !shown || covered.contains(&leaf.node) {
+                continue;
+            }
+            if plain.value.kind == Type::Comment {
+                self.comment_item(leaf.node, &plain.value, edits);
+            } else {
+                self.document.put_value(leaf.node, &plain.value, edits);
+            }
+        }
+    }
+
+    /// genuine sops writes a comment in a list as an item of type comment: it becomes a comment line again.
+    fn comment_item(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
+        let document = self.document;
+        let node = document.node(id);
+        let text = value.as_text().unwrap_or_default();
+        let list = node.parent;
+        if node.role != Role::Item || document.node(list).flow {
+            self.drop_item(id, edits);
+            return;
+        }
+        let dash = document.source[..node.span.start as usize].rfind('-').unwrap_or(node.span.start as usize);
+        let mut line = format!("#{}", text.replace(['\n', '\r'], " "));
+        if self.last_of_comments(list, id) {
+            // A list of comments only is an empty list with comments.
+            let indent = " ".repeat(document.column(dash));
+            line.push_str(&format!("{}{indent}[]", document.newline()));
+        }
+        edits.replace(Span::new(dash, node.span.end as usize), &line);
+    }
+
+    /// JSON has no comments: the item goes, with the comma that parted it from its neighbour.
+    fn drop_item(&self, id: NodeId, edits: &mut Edits) {
+        let document = self.document;
+        let span = document.node(id).span;
+        let next = document.node(id).end;
+        let follows = next < document.node(document.node(id).parent).end;
+        let end = if follows { document.node(next).span.start } else { span.end };
+        edits.replace(Span { start: span.start, end }, "");
+        if !follows && let Some(comma) = document.source[..span.start as usize].rfind(',') {
+            edits.replace(Span::new(comma, span.start as usize), "");
+        }
+    }
+
+    fn last_of_comments(&self, list: NodeId, id: NodeId) -> bool {
+        let comment = |item: NodeId| Token::parse(self.document.text(item)).is_some_and(|token| token.kind == "comment");
+        self.document.node(id).end == self.document.node(list).end && self.document.children(list).all(comment)
+    }
+
+    fn comments(&self, edits: &mut Edits, notes: &mut Vec<String>) {
+        for remark in &self.walk.remarks {
+            self.comment(remark, edits, notes);
+        }
+    }
+
+    fn comment(&self, remark: &Remark, edits: &mut Edits, notes: &mut Vec<String>) {
+        let comment = &self.document.comments[remark.comment];
+        let text = walk::text_of(self.document, comment);
+        let Some(token) = Token::parse(text).filter(|token| token.kind == "comment") else {
+            if remark.selected && !text.is_empty() {
+                let line = crate::error::Position::of(self.document.source, comment.span.start as usize).line;
+                notes.push(format!("line {line}: a comment in clear where the file's rule expects an encrypted one"));
+            }
+            return;
+        };
+        let opened = self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok());
+        if let Some(plain) = opened.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+            let text = Zeroizing::new(format!("#{}", plain.replace('\n', " ")));
+            edits.replace(comment.span, &text);
+        }
+    }
+
+    /// The key paths that a comment may have been encrypted under: writers differ in which collection they tie it to,
+    /// so the enclosing and neighbouring ones are tried.
+    fn places(&self, remark: &Remark) -> Vec<String> {
+        let document = self.document;
+        let comment = &document.comments[remark.comment];
+        let at = document.nodes.partition_point(|node| node.span.start < comment.span.start);
+        let mut places = vec![self.walk.path(remark.path).to_owned()];
+        for near in [at.checked_sub(1), (at < document.nodes.len()).then_some(at)].into_iter().flatten() {
+            let mut id = near as NodeId;
+            loop {
+                places.push(path_of(document, id));
+                if document.node(id).parent == NONE {
+                    break;
+                }
+                id = document.node(id).parent;
+            }
+        }
+        places.push(":".to_owned());
+        places
+    }
+}
+
+/// The additional data of comments inside the collection at `id`.
+fn path_of(document: &Document<'_>, id: NodeId) -> String {
+    let mut keys = Vec::new();
+    let mut at = id;
+    while at != NONE {
+        let node = document.node(at);
+        if node.role == Role::Value {
+            keys.push(document.key_text(at - 1));
+        }
+        at = node.parent;
+    }
+    keys.reverse();
+    format!("{}:", keys.join(":"))
+}
+
+fn mismatch(why: &str) -> Error {
+    let error = Error::new(ErrorKind::MacMismatch, format!("MAC mismatch: {why}"));
+    error.hint("the file was changed without the data key, or damaged: compare it with its last good version")
+        .hint("--ignore-mac shows what can still be read; don't deploy it")
+}
+
+/// Whether a document has a `sops` block at its top.
+pub fn is_encrypted(document: &Document<'_>) -> bool {
+    document.parts.first().is_some_and(|part| part.root != NONE && document.node(part.root).kind == Kind::Mapping && document.get(part.root, "sops").is_some())
+}

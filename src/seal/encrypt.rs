@@ -1,0 +1,422 @@
+//! Encrypting: every selected value and comment becomes an ENC token in the style of its scalar; the layout record
+//! keeps what styles can't; the `sops` block goes into every document.
+
+use zeroize::Zeroizing;
+
+use super::mac::Mac;
+use super::value::{Cipher, Ivs};
+use super::walk::{self, Leaf, Walk};
+use crate::document::edit::Edits;
+use crate::document::layout::{self, Entry, EntryKind};
+use crate::document::resolve::{Scalar, Type};
+use crate::document::{Document, Kind, NONE, NodeId, Role, Span};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::metadata::Metadata;
+use crate::select::Selection;
+
+/// Additional data of the layout record.
+pub const LAYOUT_DATA: &[u8] = b"kveil_layout:v1";
+
+/// Files of fewer values are encrypted on the calling thread: starting another costs more than it saves.
+const PARALLEL: usize = 5_000;
+
+/// What a file is encrypted with.
+pub struct Request<'r> {
+    /// Which values.
+    pub selection: &'r Selection,
+    /// AES-256-GCM under the file's data key.
+    pub cipher: &'r Cipher,
+    /// Recipients, selector and time; `mac` and `layout` are filled in here.
+    pub metadata: Metadata,
+    /// Columns a level for the block; [`None`] as genuine sops.
+    pub indent: Option<usize>,
+    /// Whether a layout record may be written.
+    pub layout: bool,
+    /// Take a first document without content although others follow (genuine sops does).
+    pub lenient: bool,
+}
+
+/// What became of a file.
+pub struct Sealed {
+    /// The encrypted file.
+    pub text: Zeroizing<String>,
+    /// Number of encrypted values.
+    pub encrypted: usize,
+    /// Number of encrypted comments.
+    pub comments: usize,
+    /// Integers too large for 64 bits, whose digits sops would lose: key paths.
+    pub lossy: Vec<String>,
+}
+
+/// Encrypts a parsed plain file.
+///
+/// # Errors
+/// `AlreadyEncrypted` (203), `EncryptTree` (23) for what can't be encrypted safely, with position and key path.
+pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> {
+    refuse(document, request.lenient)?;
+    let walk = walk::walk(document, request.selection)?;
+    refuse_leaks(document, &walk)?;
+    let values = resolve_all(document, &walk)?;
+    let mac = mac_of(&walk, &values, request.metadata.mac_only_encrypted);
+    let mut sealer = Sealer { document, walk: &walk, values: &values, cipher: request.cipher, ivs: Ivs::new(), edits: Edits::default(), entries: Vec::new() };
+    sealer.values()?;
+    let comments = sealer.comments()?;
+    sealer.alias_keys();
+    sealer.roots();
+    sealer.end_of_file();
+    let (mut edits, entries) = (sealer.edits, sealer.entries);
+    let metadata = finish(request.metadata, request.cipher, &mac, if request.layout { &entries } else { &[] })?;
+    document.format.add_block(document, &metadata.write(), request.indent, &mut edits);
+    let encrypted = walk.leaves.iter().zip(&values).filter(|(leaf, value)| leaf.selected && hidden(value)).count();
+    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy: lossy(document, &walk, &values) })
+}
+
+/// Whether a selected value is really encrypted: sops leaves nulls and empty strings in clear.
+pub fn hidden(value: &Scalar<'_>) -> bool {
+    value.kind != Type::Null && !value.bytes.is_empty()
+}
+
+fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
+    let content = |root: NodeId| root != NONE && document.node(root).kind == Kind::Mapping;
+    for (at, part) in document.parts.iter().enumerate() {
+        if let Some(block) = document.get(part.root, "sops") {
+            let kind = if at == 0 { ErrorKind::AlreadyEncrypted } else { ErrorKind::Emit };
+            let error = document.error(block - 1, kind, "the file already has a top-level `sops` entry, it is encrypted or uses the reserved name");
+            return Err(error.hint("to change an encrypted file, decrypt it first; a key of your own needs another name"));
+        }
+    }
+    let first = document.parts.first().map_or(NONE, |part| part.root);
+    let others = document.parts.iter().skip(1).any(|part| content(part.root));
+    if !content(first) && others && !lenient {
+        let error = Error::new(ErrorKind::EncryptTree, "the first document is empty and others follow").at(document.source, 0);
+        return Err(error.hint("delete the leading `---`"));
+    }
+    Ok(())
+}
+
+/// Refuses a value that an alias would leave in clear in one place and encrypted in another (genuine sops leaks it).
+fn refuse_leaks(document: &Document<'_>, walk: &Walk) -> Result<()> {
+    if walk.leaves.iter().all(|leaf| leaf.alias == NONE) {
+        return Ok(());
+    }
+    let mut places = vec![None; document.nodes.len()];
+    for leaf in walk.leaves.iter().filter(|leaf| leaf.alias == NONE) {
+        places[leaf.node as usize] = Some(leaf.selected);
+    }
+    for leaf in walk.leaves.iter().filter(|leaf| leaf.alias != NONE) {
+        let elsewhere = places[leaf.node as usize].unwrap_or(leaf.selected);
+        if elsewhere != leaf.selected && hidden(&document.scalar(leaf.node)?) {
+            let message = format!("this alias would leave a value in clear that is encrypted elsewhere, that of {}", document.key_path(leaf.node));
+            let error = document.error(leaf.alias, ErrorKind::EncryptTree, message);
+            return Err(error.hint("write the value out in place of the alias, or have the rule select both places"));
+        }
+    }
+    Ok(())
+}
+
+fn resolve_all<'d>(document: &'d Document<'_>, walk: &Walk) -> Result<Vec<Scalar<'d>>> {
+    walk.leaves.iter().map(|leaf| document.scalar(leaf.node)).collect()
+}
+
+fn mac_of(walk: &Walk, values: &[Scalar<'_>], only_encrypted: bool) -> String {
+    let mut mac = Mac::new(only_encrypted);
+    for (leaf, value) in walk.leaves.iter().zip(values) {
+        if leaf.selected || !only_encrypted {
+            mac.add(&value.bytes);
+        }
+    }
+    mac.finish()
+}
+
+/// Integers beyond 64 bits are floats to sops: their digits change for its readers.
+fn lossy(document: &Document<'_>, walk: &Walk, values: &[Scalar<'_>]) -> Vec<String> {
+    let digits = |text: &str| text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let lost = |leaf: &Leaf, value: &Scalar<'_>| value.kind == Type::Float && value.bytes.len() > 18 && digits(document.text(leaf.node));
+    let pairs = walk.leaves.iter().zip(values).filter(|(leaf, value)| lost(leaf, value));
+    pairs.map(|(leaf, _)| document.key_path(leaf.node)).collect()
+}
+
+fn finish(mut metadata: Metadata, cipher: &Cipher, mac: &str, entries: &[Entry]) -> Result<Metadata> {
+    let mut ivs = Ivs::new();
+    let mut token = String::new();
+    cipher.encrypt(mac.as_bytes(), Type::Str, metadata.last_modified_aad()?.as_bytes(), &ivs.next()?, &mut token)?;
+    metadata.mac = Some(token);
+    metadata.layout = None;
+    if !entries.is_empty() {
+        let mut record = String::new();
+        cipher.encrypt(layout::to_json(entries).as_bytes(), Type::Str, LAYOUT_DATA, &ivs.next()?, &mut record)?;
+        metadata.layout = Some(record);
+    }
+    Ok(metadata)
+}
+
+struct Sealer<'r, 's> {
+    document: &'r Document<'s>,
+    walk: &'r Walk,
+    values: &'r [Scalar<'r>],
+    cipher: &'r Cipher,
+    ivs: Ivs,
+    edits: Edits,
+    entries: Vec<Entry>,
+}
+
+/// Tags that sops applies and drops: a reader would apply them to the token.
+fn is_core(tag: &str) -> bool {
+    tag.strip_prefix("tag:yaml.org,2002:").is_some_and(|name| name != "str")
+}
+
+impl Sealer<'_, '_> {
+    fn values(&mut self) -> Result<()> {
+        let tokens = self.tokens()?;
+        let room = tokens.iter().map(|part| part.0.len()).sum::<usize>();
+        self.edits = Edits::with_capacity(self.walk.leaves.len() + 8, room + room / 8);
+        let (mut part, mut within) = (0, 0);
+        let mut at = 0;
+        while at < self.walk.leaves.len() {
+            let leaf = &self.walk.leaves[at];
+            if leaf.alias != NONE {
+                let end = at + self.walk.leaves[at..].iter().take_while(|other| other.alias == leaf.alias).count();
+                self.alias(leaf.alias, at..end)?;
+                at = end;
+            } else {
+                if self.is_token(at) {
+                    while within >= tokens[part].1.len() {
+                        within -= tokens[part].1.len();
+                        part += 1;
+                    }
+                    let token = &tokens[part].0[tokens[part].1[within].range()];
+                    self.value(at, token);
+                    within += 1;
+                }
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_token(&self, at: usize) -> bool {
+        self.walk.leaves[at].selected && hidden(&self.values[at])
+    }
+
+    /// The tokens of all values to encrypt, in order; large files in two halves on two threads.
+    fn tokens(&self) -> Result<Vec<(String, Vec<Span>)>> {
+        let count = self.walk.leaves.len();
+        if count < PARALLEL {
+            return Ok(vec![self.tokens_of(0..count)?]);
+        }
+        let middle = count / 2;
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| self.tokens_of(middle..count));
+            let first = self.tokens_of(0..middle)?;
+            let second = second.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??;
+            Ok(vec![first, second])
+        })
+    }
+
+    fn tokens_of(&self, range: std::ops::Range<usize>) -> Result<(String, Vec<Span>)> {
+        let mut ivs = Ivs::new();
+        let bytes: usize = self.values[range.clone()].iter().map(|value| value.bytes.len() * 4 / 3 + 120).sum();
+        let (mut text, mut spans) = (String::with_capacity(bytes), Vec::with_capacity(range.len()));
+        for at in range.filter(|at| self.is_token(*at) && self.walk.leaves[*at].alias == NONE) {
+            let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
+            let start = text.len();
+            self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.next()?, &mut text)?;
+            spans.push(Span::new(start, text.len()));
+        }
+        Ok((text, spans))
+    }
+
+    /// One value in its own place.
+    fn value(&mut self, at: usize, token: &str) {
+        let id = self.walk.leaves[at].node;
+        let document = self.document;
+        self.edits.write(document.carried(id), |out| document.write_token(id, token, out));
+        let props = document.props(id);
+        let core = props.tag.as_deref().is_some_and(is_core);
+        let glued = props.anchor_span.is_some_and(|anchor| anchor.end >= document.node(id).span.start);
+        if core || glued {
+            self.drop_tag(id);
+            return;
+        }
+        let mut rendered = Zeroizing::new(String::new());
+        let restored = document.render_value(id, &self.values[at], false, &mut rendered).is_some();
+        let original = document.slice(document.carried(id));
+        if !restored || rendered.as_str() != original {
+            self.record(id, EntryKind::Scalar, original);
+        }
+    }
+
+    /// A core tag would be applied to the token; it is dropped, the record brings it back.
+    fn drop_tag(&mut self, id: NodeId) {
+        let span = self.document.node(id).span;
+        let props = self.document.props(id);
+        // An anchor may run into its value (yaml.v3 ends its name earlier than other parsers).
+        let anchor = props.anchor_span.map(|anchor| self.document.slice(Span { start: anchor.start, end: anchor.end.min(span.start) }));
+        let start = [props.tag_span, props.anchor_span].into_iter().flatten().map(|span| span.start).min().unwrap_or(span.start);
+        let kept = anchor.map_or(String::new(), |anchor| format!("{anchor} "));
+        self.edits.replace(Span { start, end: span.start }, &kept);
+        self.record(id, EntryKind::Tag, self.document.slice(Span { start, end: span.end }));
+    }
+
+    fn record(&mut self, id: NodeId, kind: EntryKind, bytes: &str) {
+        let path = self.document.steps(id);
+        self.entries.push(Entry { document: self.document.node(id).document, path, kind, bytes: Zeroizing::new(bytes.to_owned()) });
+    }
+
+    /// A key that is an alias of an encrypted value is written out: it would be the token to a reader.
+    fn alias_keys(&mut self) {
+        let document = self.document;
+        let tokens: std::collections::HashSet<NodeId> =
+            (0..self.walk.leaves.len()).filter(|at| self.is_token(*at)).map(|at| self.walk.leaves[at].node).collect();
+        for (id, node) in document.nodes.iter().enumerate() {
+            if node.kind != Kind::Alias || node.role != Role::Key || !tokens.contains(&node.target()) {
+                continue;
+            }
+            let id = id as NodeId;
+            self.edits.write(node.span, |out| crate::document::yaml::write_name(document.key_text(id), out));
+            self.record(id, EntryKind::Alias, document.slice(node.span));
+            // The path of a key is that of its value; a last index 0 tells them apart.
+            if let Some(entry) = self.entries.last_mut() {
+                entry.path.push(layout::Step::Index(0));
+            }
+        }
+    }
+
+    /// An alias whose value is encrypted is written out, as a token or as a flow collection.
+    fn alias(&mut self, id: NodeId, leaves: std::ops::Range<usize>) -> Result<()> {
+        if !leaves.clone().any(|at| self.is_token(at)) {
+            return Ok(());
+        }
+        let (document, mut text, mut at) = (self.document, String::new(), leaves.start);
+        let target = document.node(id).target();
+        self.write_out(target, document.node(id).flow, &mut at, &mut text)?;
+        self.edits.replace(document.node(id).span, &text);
+        let merge = document.node(id).role == Role::Value && document.key_text(id - 1) == "<<";
+        self.record(id, if merge { EntryKind::Merge } else { EntryKind::Alias }, document.slice(document.node(id).span));
+        Ok(())
+    }
+
+    fn write_out(&mut self, id: NodeId, flow: bool, at: &mut usize, out: &mut String) -> Result<()> {
+        let node = self.document.node(id);
+        match node.kind {
+            Kind::Alias => self.write_out(node.target(), flow, at, out),
+            Kind::Scalar => {
+                *at += 1;
+                self.write_leaf(*at - 1, flow, out)
+            }
+            Kind::Sequence => {
+                out.push('[');
+                let items: Vec<NodeId> = self.document.children(id).collect();
+                for (index, item) in items.into_iter().enumerate() {
+                    out.push_str(if index > 0 { ", " } else { "" });
+                    self.write_out(item, true, at, out)?;
+                }
+                out.push(']');
+                Ok(())
+            }
+            Kind::Mapping => {
+                out.push('{');
+                let entries: Vec<_> = self.document.entries(id).collect();
+                for (index, (key, value)) in entries.into_iter().enumerate() {
+                    out.push_str(if index > 0 { ", " } else { "" });
+                    crate::document::yaml::write_key(self.document.key_text(key), out);
+                    self.write_out(value, true, at, out)?;
+                }
+                out.push('}');
+                Ok(())
+            }
+        }
+    }
+
+    fn write_leaf(&mut self, at: usize, flow: bool, out: &mut String) -> Result<()> {
+        use crate::document::render::{Style, quoted};
+        let value = &self.values[at];
+        if !self.is_token(at) {
+            quoted(if flow { Style::Double } else { Style::Plain }, value, flow, out);
+            return Ok(());
+        }
+        let mark = if flow { "\"" } else { "" };
+        out.push_str(mark);
+        let path = self.walk.path(self.walk.leaves[at].path);
+        self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.next()?, out)?;
+        out.push_str(mark);
+        Ok(())
+    }
+
+    fn comments(&mut self) -> Result<usize> {
+        let mut count = 0;
+        for remark in self.walk.remarks.iter().filter(|remark| remark.selected) {
+            let comment = &self.document.comments[remark.comment];
+            let text = walk::text_of(self.document, comment);
+            if text.is_empty() {
+                self.empty_comment(comment);
+                continue;
+            }
+            let mut token = String::from("#");
+            let path = self.walk.path(remark.path);
+            self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.next()?, &mut token)?;
+            self.edits.replace(comment.span, &token);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// An empty comment can't be encrypted, and inside an encrypted list genuine sops would turn it into an item.
+    fn empty_comment(&mut self, comment: &crate::document::Comment) {
+        let document = self.document;
+        let in_list = comment.container != NONE && document.node(comment.container).kind == Kind::Sequence;
+        if !in_list {
+            return;
+        }
+        let start = comment.span.start as usize;
+        let line = document.line_start(start);
+        let before = document.source[line..start].trim_end_matches([' ', '\t']).len() + line;
+        let from = if comment.inline { before } else { line };
+        let after = document.source[comment.span.end as usize..].find('\n').map_or(document.source.len(), |n| comment.span.end as usize + n + 1);
+        let to = if comment.inline { comment.span.end as usize } else { after };
+        let number = document.source[..start].bytes().filter(|byte| *byte == b'\n').count();
+        let path = vec![layout::Step::Index(number as u64)];
+        let bytes = Zeroizing::new(document.source[from..to].to_owned());
+        self.entries.push(Entry { document: comment.document, path, kind: EntryKind::Comment, bytes });
+        self.edits.replace(Span::new(from, to), "");
+    }
+
+    /// A first document without content holds nothing but its block; the record keeps what stood there.
+    fn roots(&mut self) {
+        let Some(part) = self.document.parts.first() else { return };
+        let (id, document) = (part.root, self.document);
+        if document.is_json() || id != NONE && document.node(id).kind == Kind::Mapping {
+            return;
+        }
+        let span = if id == NONE { Span::default() } else { document.node(id).span };
+        self.edits.replace(span, "");
+        let bytes = Zeroizing::new(document.slice(span).to_owned());
+        self.entries.push(Entry { document: 0, path: Vec::new(), kind: EntryKind::Root, bytes });
+    }
+
+    /// A file that ends without a line break gets one before the block; a block scalar in clear that ends there keeps
+    /// its value only without the break.
+    fn end_of_file(&mut self) {
+        let document = self.document;
+        if document.is_json() || document.source.ends_with('\n') {
+            return;
+        }
+        let Some(part) = document.parts.last() else { return };
+        let mapping = part.root != NONE && document.node(part.root).kind == Kind::Mapping && !document.node(part.root).flow;
+        let first = document.parts.len() == 1 && (part.root == NONE || document.node(part.root).kind != Kind::Mapping);
+        if part.end as usize != document.source.len() || !(mapping || first) {
+            return;
+        }
+        let last = document.nodes.len() as NodeId - 1;
+        let node = document.node(last);
+        let open = node.is_block_scalar() && node.span.end as usize == document.source.len() && !document.header(last).contains('-');
+        let clear = open && self.walk.leaves.iter().zip(self.values).any(|(leaf, value)| leaf.node == last && leaf.alias == NONE && !(leaf.selected && hidden(value)));
+        let (path, bytes) = if clear { (document.steps(last), document.header(last).to_owned()) } else { (Vec::new(), String::new()) };
+        if clear {
+            let start = node.span.start as usize;
+            let header = format!("{}-", bytes.trim_end_matches('+'));
+            self.edits.replace(Span::new(start, start + bytes.len()), &header);
+        }
+        self.entries.push(Entry { document: document.parts.len() as u32 - 1, path, kind: EntryKind::End, bytes: Zeroizing::new(bytes) });
+    }
+}

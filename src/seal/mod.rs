@@ -1,0 +1,9 @@
+//! Encrypting and decrypting a parsed file: values, comments, MAC and the style that comes back.
+
+pub mod decrypt;
+pub mod encrypt;
+pub mod mac;
+pub mod restore;
+pub mod value;
+pub mod verify;
+pub mod walk;

@@ -1,0 +1,172 @@
+//! `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`: one encrypted value (SOPS).
+
+use aes_gcm::aead::array::Array;
+use aes_gcm::aead::consts::{U12, U16, U32};
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::aes::Aes256;
+use aes_gcm::AesGcm;
+use base64_simd::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::document::resolve::Type;
+use crate::error::{Error, Kind, Result};
+
+/// Bytes of an IV as SOPS writes it: longer than GCM's usual 12.
+pub const IV_LENGTH: usize = 32;
+const TAG_LENGTH: usize = 16;
+
+/// AES-256-GCM under one data key, set up once a file.
+#[derive(Clone)]
+pub struct Cipher {
+    long: AesGcm<Aes256, U32>,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Cipher {
+    /// The cipher of a 32-byte data key.
+    pub fn new(key: &[u8; 32]) -> Cipher {
+        Cipher { long: AesGcm::new(&Array::from(*key)), key: Zeroizing::new(*key) }
+    }
+
+    /// Appends the token of `plaintext` to `out`.
+    ///
+    /// # Errors
+    /// None in practice: GCM refuses only texts of 64 GiB.
+    pub fn encrypt(&self, plaintext: &[u8], kind: Type, additional_data: &[u8], iv: &[u8; IV_LENGTH], out: &mut String) -> Result<()> {
+        let mut buffer = Zeroizing::new(plaintext.to_vec());
+        let nonce = Array::<u8, U32>::from(*iv);
+        let tag = self
+            .long
+            .encrypt_inout_detached(&nonce, additional_data, buffer.as_mut_slice().into())
+            .map_err(|_| Error::new(Kind::EncryptTree, "the value is too long to be encrypted"))?;
+        out.push_str("ENC[AES256_GCM,data:");
+        STANDARD.encode_append(&buffer[..], out);
+        out.push_str(",iv:");
+        STANDARD.encode_append(iv, out);
+        out.push_str(",tag:");
+        STANDARD.encode_append(&tag[..], out);
+        out.push_str(",type:");
+        out.push_str(kind.name());
+        out.push(']');
+        Ok(())
+    }
+
+    /// Opens a token.
+    ///
+    /// # Errors
+    /// `DecryptTree` (25): wrong key, moved or changed value.
+    pub fn decrypt(&self, token: &Token<'_>, additional_data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let broken = || Error::new(Kind::DecryptTree, "a field of the encrypted value is not base64");
+        let mut buffer = Zeroizing::new(STANDARD.decode_to_vec(token.data).map_err(|_| broken())?);
+        let iv = STANDARD.decode_to_vec(token.iv).map_err(|_| broken())?;
+        let tag = STANDARD.decode_to_vec(token.tag).map_err(|_| broken())?;
+        let tag: [u8; TAG_LENGTH] = tag.try_into().map_err(|_| Error::new(Kind::DecryptTree, "the tag of the encrypted value is not 16 bytes"))?;
+        self.open(&iv, additional_data, &mut buffer, &Array::<u8, U16>::from(tag))?;
+        Ok(buffer)
+    }
+
+    fn open(&self, iv: &[u8], additional_data: &[u8], buffer: &mut [u8], tag: &Array<u8, U16>) -> Result<()> {
+        let failed = Error::new(Kind::DecryptTree, "the encrypted value doesn't fit its key path or the data key: it was changed, moved or renamed");
+        let opened = match iv.len() {
+            IV_LENGTH => Array::<u8, U32>::try_from(iv).map(|nonce| self.long.decrypt_inout_detached(&nonce, additional_data, buffer.into(), tag)),
+            12 => {
+                let short = AesGcm::<Aes256, U12>::new(&Array::from(*self.key));
+                Array::<u8, U12>::try_from(iv).map(|nonce| short.decrypt_inout_detached(&nonce, additional_data, buffer.into(), tag))
+            }
+            _ => return Err(Error::new(Kind::DecryptTree, format!("an IV of {} bytes, expected 32 or 12", iv.len()))),
+        };
+        match opened {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(failed),
+        }
+    }
+}
+
+/// The fields of a token, still in base64.
+pub struct Token<'t> {
+    data: &'t str,
+    iv: &'t str,
+    tag: &'t str,
+    /// The type field; not authenticated.
+    pub kind: &'t str,
+}
+
+impl<'t> Token<'t> {
+    /// Parses a token at the start of `text`; what follows the closing bracket is ignored, as genuine sops does.
+    /// [`None`] if it isn't one. Fields are never empty and never span lines.
+    pub fn parse(text: &'t str) -> Option<Token<'t>> {
+        let line = text.split('\n').next()?;
+        let inner = &line.strip_prefix("ENC[AES256_GCM,data:")?;
+        let inner = &inner[..inner.rfind(']')?];
+        let (rest, kind) = inner.rsplit_once(",type:")?;
+        let (rest, tag) = rest.rsplit_once(",tag:")?;
+        let (data, iv) = rest.rsplit_once(",iv:")?;
+        let filled = [data, iv, tag, kind].iter().all(|field| !field.is_empty());
+        filled.then_some(Token { data, iv, tag, kind })
+    }
+}
+
+/// Random IVs, fetched from the system in batches: one call each would cost more than the encryption.
+pub struct Ivs {
+    batch: Vec<[u8; IV_LENGTH]>,
+}
+
+const BATCH: usize = 256;
+
+impl Ivs {
+    /// An empty store; the first [`Ivs::next`] fills it. `count` is how many are expected.
+    pub fn new() -> Ivs {
+        Ivs { batch: Vec::new() }
+    }
+
+    /// A fresh random IV.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn next(&mut self) -> Result<[u8; IV_LENGTH]> {
+        if self.batch.is_empty() {
+            let mut bytes = [0; BATCH * IV_LENGTH];
+            getrandom::fill(&mut bytes).map_err(|_| Error::new(Kind::Generic, "the system gives no random bytes"))?;
+            let (ivs, _) = bytes.as_chunks::<IV_LENGTH>();
+            self.batch.extend_from_slice(ivs);
+        }
+        self.batch.pop().ok_or_else(|| Error::new(Kind::Generic, "the system gives no random bytes"))
+    }
+}
+
+impl Default for Ivs {
+    fn default() -> Ivs {
+        Ivs::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn token(plaintext: &[u8], aad: &[u8]) -> String {
+        let mut out = String::new();
+        Cipher::new(&KEY).encrypt(plaintext, Type::Str, aad, &[3; 32], &mut out).expect("short text");
+        out
+    }
+
+    #[test]
+    fn a_token_opens_at_its_own_key_path_only() {
+        let text = token(b"secret", b"data:a:");
+        let parsed = Token::parse(&text).expect("a token");
+        assert_eq!(parsed.kind, "str");
+        assert_eq!(Cipher::new(&KEY).decrypt(&parsed, b"data:a:").map(|bytes| bytes.to_vec()), Ok(b"secret".to_vec()));
+        assert!(Cipher::new(&KEY).decrypt(&parsed, b"data:b:").is_err());
+    }
+
+    #[test]
+    fn text_after_the_bracket_is_ignored_and_a_blank_before_is_refused() {
+        let text = token(b"secret", b":");
+        assert!(Token::parse(&format!("{text}\n")).is_some());
+        assert!(Token::parse(&format!("{text} # x")).is_some());
+        assert!(Token::parse(&format!(" {text}")).is_none());
+        assert!(Token::parse("ENC[AES256_GCM,data:,iv:eA==,tag:eA==,type:str]").is_none());
+    }
+}

@@ -1,0 +1,92 @@
+//! Verify before write: the output is read by a second reader, decrypted in memory, and compared with the input.
+
+use super::decrypt;
+use super::value::Cipher;
+use crate::document::{Document, Event, Kind, NodeId};
+use crate::document::render::Style;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::metadata::Metadata;
+use crate::document::value::Value;
+
+/// Checks that `output` is a file that every reader sees alike, and that decrypting it gives `source` back, byte for
+/// byte. `own_reader` is what the second reader says of the source: its refusal counts only if it could read that.
+///
+/// # Errors
+/// `Generic` (1): nothing may be written.
+pub fn check(plain: &Document<'_>, output: &str, cipher: &Cipher) -> Result<()> {
+    let document = plain.format.parse(output).map_err(|error| doubt(&format!("the output can't be read back ({error})")))?;
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| compare_readers(plain, &document));
+        decrypts_to(&document, cipher, plain.source)?;
+        second.join().map_err(|_| doubt("the second reader failed"))?
+    })
+}
+
+fn decrypts_to(document: &Document<'_>, cipher: &Cipher, source: &str) -> Result<()> {
+    let root = document.parts.first().map(|part| part.root).and_then(|root| document.get(root, "sops"));
+    let block = root.ok_or_else(|| doubt("the output has no sops block"))?;
+    let metadata = Metadata::read(&Value::of(document, block)?)?;
+    let opened = decrypt::decrypt(document, &metadata, cipher, false).map_err(|error| doubt(&format!("the output doesn't decrypt ({})", error.message)))?;
+    if opened.text.as_str() != source {
+        let at = opened.text.bytes().zip(source.bytes()).take_while(|(a, b)| a == b).count();
+        return Err(doubt("decrypting the output doesn't give the input back").at(source, at));
+    }
+    Ok(())
+}
+
+fn doubt(why: &str) -> Error {
+    let error = Error::new(ErrorKind::Generic, format!("refused to write: {why}"));
+    error.hint("nothing was changed; please report this with a file of the same shape and no secrets in it")
+}
+
+/// The second reader's view of the output must be ours. What it refuses or reads differently in the author's own file
+/// can't count against the output.
+fn compare_readers(plain: &Document<'_>, output: &Document<'_>) -> Result<()> {
+    match same_reading(output).or_else(|error| same_reading(plain).map_or(Ok(()), |()| Err(error))) {
+        Ok(()) => Ok(()),
+        Err(why) => Err(doubt(why)),
+    }
+}
+
+fn same_reading(document: &Document<'_>) -> std::result::Result<(), &'static str> {
+    let events = document.format.second_reading(document.source).map_err(|_| "a second reader can't read the output")?;
+    let mut reading = Reading { document, events: events.iter() };
+    let same = document.parts.iter().all(|part| part.root == crate::document::NONE && reading.empty() || reading.node(part.root));
+    if same && reading.events.next().is_none() { Ok(()) } else { Err("a second reader sees other values in the output") }
+}
+
+struct Reading<'e, 'd, 's> {
+    document: &'d Document<'s>,
+    events: std::slice::Iter<'e, Event>,
+}
+
+impl Reading<'_, '_, '_> {
+    fn empty(&mut self) -> bool {
+        matches!(self.events.next(), Some(Event::Scalar(text, true)) if text.is_empty() || text == "~")
+    }
+
+    fn node(&mut self, id: NodeId) -> bool {
+        let node = self.document.node(id);
+        match node.kind {
+            Kind::Alias => self.events.next() == Some(&Event::Alias),
+            Kind::Scalar => self.scalar(id),
+            Kind::Mapping => self.collection(id, &Event::Mapping),
+            Kind::Sequence => self.collection(id, &Event::Sequence),
+        }
+    }
+
+    fn scalar(&mut self, id: NodeId) -> bool {
+        let Some(Event::Scalar(text, plain)) = self.events.next() else { return false };
+        let node = self.document.node(id);
+        let ours = self.document.text(id);
+        let omitted = node.span.start == node.span.end && (text.is_empty() || text == "~");
+        // The break that a reader adds to a block scalar at the end of a file is the one difference that is known.
+        let same = text == ours || omitted || node.is_block_scalar() && text.strip_suffix('\n') == Some(ours);
+        same && *plain == (node.style == Style::Plain)
+    }
+
+    fn collection(&mut self, id: NodeId, opening: &Event) -> bool {
+        let document = self.document;
+        self.events.next() == Some(opening) && document.children(id).all(|child| self.node(child)) && self.events.next() == Some(&Event::Close)
+    }
+}

@@ -1,0 +1,85 @@
+//! Which values are encrypted: SOPS's six rules over key paths and comments.
+
+use crate::error::{Error, Kind, Result};
+use crate::metadata::SelectorKind;
+use crate::pattern::Pattern;
+
+/// The suffix that marks keys left in clear where no rule is given (SOPS's default).
+pub const DEFAULT_SUFFIX: &str = "_unencrypted";
+
+/// A selection rule, ready to match.
+pub struct Selection {
+    kind: SelectorKind,
+    text: String,
+    pattern: Option<Pattern>,
+}
+
+impl Selection {
+    /// The rule of this kind and text.
+    ///
+    /// # Errors
+    /// `Generic` (1) for an invalid regular expression: genuine sops would take it as "matches nothing" and could
+    /// leave every value in clear.
+    pub fn new(kind: SelectorKind, text: &str) -> Result<Selection> {
+        let suffix = matches!(kind, SelectorKind::UnencryptedSuffix | SelectorKind::EncryptedSuffix);
+        let pattern = if suffix { None } else { Some(Pattern::new(text).map_err(|why| invalid(kind, &why.to_string()))?) };
+        Ok(Selection { kind, text: text.to_owned(), pattern })
+    }
+
+    /// The rule of a `sops` block; without one, `_unencrypted` counts.
+    ///
+    /// # Errors
+    /// As [`Selection::new`].
+    pub fn of_metadata(selector: Option<&(SelectorKind, String)>) -> Result<Selection> {
+        match selector {
+            Some((kind, text)) => Selection::new(*kind, text),
+            None => Ok(Selection::sops_default()),
+        }
+    }
+
+    /// Everything but what ends in `_unencrypted`.
+    pub fn sops_default() -> Selection {
+        Selection { kind: SelectorKind::UnencryptedSuffix, text: DEFAULT_SUFFIX.to_owned(), pattern: None }
+    }
+
+    /// Kind and text, as they are written to the file.
+    pub fn parts(&self) -> (SelectorKind, &str) {
+        (self.kind, &self.text)
+    }
+
+    /// Whether comments decide, rather than keys.
+    pub fn by_comment(&self) -> bool {
+        matches!(self.kind, SelectorKind::UnencryptedCommentRegex | SelectorKind::EncryptedCommentRegex)
+    }
+
+    /// Whether the rule matches this key.
+    pub fn matches_key(&self, key: &str) -> bool {
+        match self.kind {
+            SelectorKind::UnencryptedSuffix | SelectorKind::EncryptedSuffix => key.ends_with(&self.text),
+            SelectorKind::UnencryptedRegex | SelectorKind::EncryptedRegex => self.matches(key),
+            SelectorKind::UnencryptedCommentRegex | SelectorKind::EncryptedCommentRegex => false,
+        }
+    }
+
+    /// Whether the rule matches the text of a comment (what follows its `#`).
+    pub fn matches_comment(&self, text: &str) -> bool {
+        self.by_comment() && self.matches(text)
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
+    }
+
+    /// Whether a value is encrypted, given whether the rule matched one of its keys or active comments.
+    pub fn encrypts(&self, matched: bool) -> bool {
+        match self.kind {
+            SelectorKind::UnencryptedSuffix | SelectorKind::UnencryptedRegex | SelectorKind::UnencryptedCommentRegex => !matched,
+            SelectorKind::EncryptedSuffix | SelectorKind::EncryptedRegex | SelectorKind::EncryptedCommentRegex => matched,
+        }
+    }
+}
+
+fn invalid(kind: SelectorKind, why: &str) -> Error {
+    let message = format!("{} is not a valid regular expression: {why}", kind.name());
+    Error::new(Kind::Generic, message).hint("patterns are Go's (RE2); genuine sops would take this one as \"matches nothing\"")
+}

@@ -1,0 +1,207 @@
+//! Files: read as text, replaced atomically. Keeps mode and owner, follows links to their target, leaves nothing behind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind, Position, Result};
+
+/// Where bytes come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A file as the user named it.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl Source {
+    /// `-` is standard input.
+    pub fn of(name: &str) -> Source {
+        if name == "-" { Source::Stdin } else { Source::File(PathBuf::from(name)) }
+    }
+
+    /// The name for messages.
+    pub fn name(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Stdin => "standard input".to_owned(),
+        }
+    }
+
+    /// All of it, as text.
+    ///
+    /// # Errors
+    /// `NoFile` (100) for a missing file, `Unreadable` (2) for a directory, a file that can't be opened, or text that
+    /// isn't UTF-8.
+    pub fn read(&self) -> Result<Zeroizing<String>> {
+        let bytes = match self {
+            Source::Stdin => read_all(&mut std::io::stdin().lock(), 0).map_err(|why| io_error(&why, "read"))?,
+            Source::File(path) => read_file(path)?,
+        };
+        utf8(bytes)
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let mut file = File::open(path).map_err(|why| match why.kind() {
+        std::io::ErrorKind::NotFound => Error::new(Kind::NoFile, "no such file"),
+        _ => io_error(&why, "open"),
+    })?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    read_all(&mut file, size).map_err(|why| io_error(&why, "read"))
+}
+
+fn read_all(reader: &mut impl Read, size: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+    reader.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn io_error(why: &std::io::Error, what: &str) -> Error {
+    Error::new(Kind::Unreadable, format!("can't {what} it: {why}"))
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8").hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
+    }
+    String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let bytes = Zeroizing::new(error.into_bytes());
+        let text = std::str::from_utf8(&bytes[..good]).unwrap_or_default();
+        let mut error = Error::new(Kind::Unreadable, "not UTF-8 text");
+        error.position = Some(Position::of(text, good));
+        error
+    })
+}
+
+/// Writes `text` to `path`: a regular file is replaced in one step, devices and pipes are opened and written.
+/// `private` gives a new file the mode 0600.
+///
+/// # Errors
+/// `Unwritable` (3); the old file is untouched then.
+pub fn write(path: &Path, text: &str, private: bool) -> Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&target) {
+        Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
+        Ok(metadata) if !metadata.is_file() => write_through(&target, text),
+        Ok(metadata) => replace(&target, text, Some(&metadata), private),
+        Err(_) => replace(&target, text, None, private),
+    }
+}
+
+/// Replaces a regular file by `text`, keeping mode and owner.
+///
+/// # Errors
+/// `ConflictingFlags` (8) if it isn't a regular file, else as [`write`].
+pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => write(path, text, false),
+        _ => Err(Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").hint("give --output a path instead of -i")),
+    }
+}
+
+/// Makes a directory that only its owner can enter, and its parents.
+///
+/// # Errors
+/// `Unwritable` (3).
+pub fn make_private_directory(path: &Path) -> Result<()> {
+    platform::private_directory().create(path).map_err(|why| unwritable(path, &why.to_string()))
+}
+
+fn unwritable(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Unwritable, format!("can't write {}: {why}", path.display()))
+}
+
+fn write_through(path: &Path, text: &str) -> Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path).map_err(|why| unwritable(path, &why.to_string()))?;
+    file.write_all(text.as_bytes()).map_err(|why| unwritable(path, &why.to_string()))
+}
+
+fn replace(target: &Path, text: &str, old: Option<&fs::Metadata>, private: bool) -> Result<()> {
+    if let Some(metadata) = old {
+        platform::refuse_hard_links(target, metadata)?;
+    }
+    let temporary = Temporary::create(target)?;
+    temporary.fill(text, old, private).map_err(|why| unwritable(target, &why.to_string()))?;
+    temporary.rename(target)
+}
+
+/// Temporary files that a signal must not leave behind.
+static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes what is half written: called when a signal ends the process.
+pub fn clean_up() {
+    if let Ok(mut pending) = PENDING.lock() {
+        for path in pending.drain(..) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A new file beside its target; removed when dropped before it was renamed.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    fn create(target: &Path) -> Result<Temporary> {
+        platform::watch_signals();
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|_| unwritable(target, "the system gives no random bytes"))?;
+        let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = target.with_file_name(format!(".{name}.{:016x}.tmp", u64::from_le_bytes(random)));
+        // Registered first: between creation and registration a signal would leave the file.
+        if let Ok(mut pending) = PENDING.lock() {
+            pending.push(path.clone());
+        }
+        let opened = platform::private().write(true).create_new(true).open(&path);
+        match opened {
+            Ok(file) => Ok(Temporary { path, file }),
+            Err(why) => {
+                forget(&path);
+                let error = unwritable(target, &format!("no file can be made beside it: {why}"));
+                Err(error.hint("the directory must be writable; --output writes elsewhere"))
+            }
+        }
+    }
+
+    fn fill(&self, text: &str, old: Option<&fs::Metadata>, private: bool) -> std::io::Result<()> {
+        let mut file = &self.file;
+        file.write_all(text.as_bytes())?;
+        platform::take_over(&self.file, old, private)?;
+        self.file.sync_all()
+    }
+
+    fn rename(self, target: &Path) -> Result<()> {
+        fs::rename(&self.path, target).map_err(|why| {
+            unwritable(target, &format!("it can't be replaced in one step: {why}")).hint("--output writes a new file elsewhere")
+        })?;
+        forget(&self.path);
+        platform::sync_directory(target);
+        Ok(())
+    }
+}
+
+fn forget(path: &Path) {
+    if let Ok(mut pending) = PENDING.lock() {
+        pending.retain(|other| other != path);
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let pending = PENDING.lock().is_ok_and(|pending| pending.contains(&self.path));
+        if pending {
+            let _ = fs::remove_file(&self.path);
+            forget(&self.path);
+        }
+    }
+}
+
+pub mod platform;

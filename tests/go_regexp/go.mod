@@ -1,0 +1,3 @@
+module go_regexp
+
+go 1.26
