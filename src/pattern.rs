@@ -54,8 +54,7 @@ const SCRIPTS: &str = "\
     shavian siddham sinhala sogdian soyombo sundanese syriac tagalog tagbanwa takri tamil tangsa \
     tangut telugu thaana thai tibetan tifinagh tirhuta toto ugaritic vai vithkuqi wancho \
     yezidi yi";
-const POSIX: &str =
-    "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit";
+const POSIX: &str = "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit";
 
 /// A compiled pattern with the meaning it has in Go.
 #[derive(Debug, Clone)]
@@ -91,9 +90,7 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         match &self.matcher {
             Matcher::Globs(_, engine) if text.contains('\n') => engine.is_match(text),
-            Matcher::Words(branches) | Matcher::Globs(branches, _) => {
-                branches.iter().any(|branch| branch.is_match(text))
-            }
+            Matcher::Words(branches) | Matcher::Globs(branches, _) => branches.iter().any(|branch| branch.is_match(text)),
             Matcher::Engine(engine) => engine.is_match(text),
         }
     }
@@ -163,9 +160,7 @@ impl Branch {
 
 fn matcher(node: &Node) -> Result<Matcher, PatternError> {
     Ok(match branches(node) {
-        Some(branches) if branches.iter().any(Branch::has_gaps) => {
-            Matcher::Globs(branches, Engine::new(node)?)
-        }
+        Some(branches) if branches.iter().any(Branch::has_gaps) => Matcher::Globs(branches, Engine::new(node)?),
         Some(branches) => Matcher::Words(branches),
         None => Matcher::Engine(Engine::new(node)?),
     })
@@ -273,26 +268,19 @@ struct Engine {
 
 impl Engine {
     fn new(node: &Node) -> Result<Self, PatternError> {
-        let mut engine = Self {
-            source: String::new(),
-            inside: false,
-            regex: OnceLock::new(),
-        };
+        let mut engine = Self { source: String::new(), inside: false, regex: OnceLock::new() };
         engine.write(node);
         if cost(node) > LAZY_COST {
-            let regex = engine.compile().map_err(|_| PatternError {
-                message: format!("expression too large: it needs more than {SIZE_LIMIT} bytes"),
-            })?;
+            let regex = engine
+                .compile()
+                .map_err(|_| PatternError { message: format!("expression too large: it needs more than {SIZE_LIMIT} bytes") })?;
             engine.regex = OnceLock::from(regex);
         }
         Ok(engine)
     }
 
     fn compile(&self) -> Result<Regex, regex::Error> {
-        RegexBuilder::new(&self.source)
-            .size_limit(SIZE_LIMIT)
-            .nest_limit(8 * MAX_HEIGHT as u32)
-            .build()
+        RegexBuilder::new(&self.source).size_limit(SIZE_LIMIT).nest_limit(8 * MAX_HEIGHT as u32).build()
     }
 
     fn is_match(&self, text: &str) -> bool {
@@ -503,14 +491,7 @@ impl Group {
 }
 
 fn parse(text: &str) -> Result<Node, PatternError> {
-    let mut parser = Parser {
-        text,
-        offset: 0,
-        flags: Flags::default(),
-        outer: Vec::new(),
-        group: Group::default(),
-        repeated: false,
-    };
+    let mut parser = Parser { text, offset: 0, flags: Flags::default(), outer: Vec::new(), group: Group::default(), repeated: false };
     while let Some(c) = parser.peek() {
         parser.repeated = parser.token(c)?;
     }
@@ -553,9 +534,7 @@ impl<'a> Parser<'a> {
     /// A complaint about the text from `start` up to here.
     fn error(&self, what: &str, start: usize) -> PatternError {
         let part = printable(&self.text[start..self.offset]);
-        PatternError {
-            message: format!("{what}: `{part}` at byte {start}"),
-        }
+        PatternError { message: format!("{what}: `{part}` at byte {start}") }
     }
 
     fn push(&mut self, node: Node) {
@@ -632,11 +611,7 @@ impl<'a> Parser<'a> {
         } else {
             self.offset += 1;
         }
-        let inner = Group {
-            offset,
-            flags: outside,
-            ..Group::default()
-        };
+        let inner = Group { offset, flags: outside, ..Group::default() };
         self.outer.push(std::mem::replace(&mut self.group, inner));
         Ok(())
     }
@@ -933,16 +908,8 @@ impl<'a> Parser<'a> {
 /// Appends a range of a bracket expression without its surrogates.
 fn push_range(out: &mut String, low: u32, high: u32) {
     let surrogate = 0xd800..=0xdfff;
-    let low = if surrogate.contains(&low) {
-        0xe000
-    } else {
-        low
-    };
-    let high = if surrogate.contains(&high) {
-        0xd7ff
-    } else {
-        high
-    };
+    let low = if surrogate.contains(&low) { 0xe000 } else { low };
+    let high = if surrogate.contains(&high) { 0xd7ff } else { high };
     if low > high {
         return out.push_str(NOTHING);
     }
@@ -1058,11 +1025,7 @@ mod tests {
             let [pattern, input, expected] = columns[..] else {
                 panic!("not three columns: {line}");
             };
-            assert_eq!(
-                answer(&unquote(pattern), &unquote(input)),
-                expected,
-                "{line}"
-            );
+            assert_eq!(answer(&unquote(pattern), &unquote(input)), expected, "{line}");
             rows += 1;
         }
         assert!(rows > 500, "{rows}");
@@ -1077,24 +1040,13 @@ mod tests {
             }
         }
         for name in POSIX.split(' ') {
-            assert!(
-                Pattern::new(&format!("[[:{name}:][:^{name}:]]"))
-                    .unwrap()
-                    .is_match("x")
-            );
+            assert!(Pattern::new(&format!("[[:{name}:][:^{name}:]]")).unwrap().is_match("x"));
         }
     }
 
     #[test]
     fn usual_patterns_do_without_the_engine() {
-        for pattern in [
-            "^(data|stringData)$",
-            "^password$",
-            r"\.ya?ml$",
-            "secret",
-            "^(a|b)|c$",
-            "(?i)^_1$",
-        ] {
+        for pattern in ["^(data|stringData)$", "^password$", r"\.ya?ml$", "secret", "^(a|b)|c$", "(?i)^_1$"] {
             let matcher = Pattern::new(pattern).unwrap().matcher;
             assert!(matches!(matcher, Matcher::Words(_)), "{pattern}");
         }
@@ -1106,18 +1058,8 @@ mod tests {
 
     #[test]
     fn the_words_and_the_engine_agree() {
-        let inputs = [
-            "", "ab", "aab", "aabb", "xaby", "abcab", "a\nb", "ba", "cab",
-        ];
-        for pattern in [
-            "a.*b",
-            "^a.*b$",
-            "^a.*|b$",
-            "a.*b.*c?ab$",
-            "^.*$",
-            ".*ab.*",
-            "(a|b).*a$",
-        ] {
+        let inputs = ["", "ab", "aab", "aabb", "xaby", "abcab", "a\nb", "ba", "cab"];
+        for pattern in ["a.*b", "^a.*b$", "^a.*|b$", "a.*b.*c?ab$", "^.*$", ".*ab.*", "(a|b).*a$"] {
             let pattern = Pattern::new(pattern).unwrap();
             let engine = Engine::new(&parse(pattern.as_str()).unwrap()).unwrap();
             for input in inputs {
@@ -1132,29 +1074,15 @@ mod tests {
         let message = |pattern: &str| Pattern::new(pattern).unwrap_err().to_string();
         assert_eq!(message("ab("), "missing closing ): `(` at byte 2");
         assert_eq!(message(r"é\C"), r"invalid escape sequence: `\C` at byte 2");
-        assert_eq!(
-            message("a**"),
-            "invalid nested repetition operator: `*` at byte 2"
-        );
-        assert_eq!(
-            message("[b-a]"),
-            "invalid character class range: `b-a` at byte 1"
-        );
-        assert_eq!(
-            message("(?x\u{1b})"),
-            "invalid or unsupported Perl syntax: `(?x` at byte 0"
-        );
+        assert_eq!(message("a**"), "invalid nested repetition operator: `*` at byte 2");
+        assert_eq!(message("[b-a]"), "invalid character class range: `b-a` at byte 1");
+        assert_eq!(message("(?x\u{1b})"), "invalid or unsupported Perl syntax: `(?x` at byte 0");
     }
 
     #[test]
     fn huge_patterns_are_refused_or_compile_at_once() {
         let too_large = format!("{}x", r"\pL{1000}".repeat(20));
-        assert!(
-            Pattern::new(&too_large)
-                .unwrap_err()
-                .message
-                .starts_with("expression too large")
-        );
+        assert!(Pattern::new(&too_large).unwrap_err().message.starts_with("expression too large"));
         let Matcher::Engine(engine) = Pattern::new(r"\pL{600}").unwrap().matcher else {
             panic!("no engine");
         };
@@ -1166,10 +1094,7 @@ mod tests {
         for depth in [MAX_HEIGHT, 100_000] {
             let pattern = format!("{}a{}", "(?:".repeat(depth), ")+".repeat(depth));
             let message = Pattern::new(&pattern).unwrap_err().message;
-            assert!(
-                message.starts_with("expression nests too deeply"),
-                "{message}"
-            );
+            assert!(message.starts_with("expression nests too deeply"), "{message}");
         }
         let open = "(".repeat(100_000);
         assert!(Pattern::new(&open).is_err());

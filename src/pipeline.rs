@@ -53,7 +53,8 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan) -> Result<Sealed> {
         unknown: Vec::new(),
     };
     let cipher = Cipher::new(data_key.bytes());
-    let request = Request { selection: &plan.selection, cipher: &cipher, metadata, indent: plan.indent, layout: plan.layout, lenient: plan.lenient };
+    let request =
+        Request { selection: &plan.selection, cipher: &cipher, metadata, indent: plan.indent, layout: plan.layout, lenient: plan.lenient };
     let sealed = encrypt::encrypt(document, request)?;
     verify::check(document, &sealed.text, &cipher)?;
     Ok(sealed)
@@ -135,7 +136,9 @@ enum Index {
 
 /// Parses `["key"][0]['x']`.
 fn parse_index_path(path: &str) -> Result<Vec<Index>> {
-    let bad = || Error::new(Kind::BadPath, "not an index path").for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]");
+    let bad = || {
+        Error::new(Kind::BadPath, "not an index path").for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]")
+    };
     let mut rest = path.trim();
     let mut steps = Vec::new();
     while !rest.is_empty() {

@@ -1,11 +1,8 @@
 //! Which values are encrypted: SOPS's six rules over key paths and comments.
 
 use crate::error::{Error, Kind, Result};
-use crate::metadata::SelectorKind;
+use crate::metadata::{DEFAULT_SUFFIX, SelectorKind};
 use crate::pattern::Pattern;
-
-/// The suffix that marks keys left in clear where no rule is given (SOPS's default).
-pub const DEFAULT_SUFFIX: &str = "_unencrypted";
 
 /// A selection rule, ready to match.
 pub struct Selection {
@@ -26,14 +23,14 @@ impl Selection {
         Ok(Selection { kind, text: text.to_owned(), pattern })
     }
 
-    /// The rule of a `sops` block; without one, `_unencrypted` counts.
-    ///
-    /// # Errors
-    /// As [`Selection::new`].
-    pub fn of_metadata(selector: Option<&(SelectorKind, String)>) -> Result<Selection> {
+    /// The rule of a `sops` block; without one, `_unencrypted` counts. An invalid pattern matches nothing there, as in
+    /// genuine sops, or its files couldn't be read.
+    pub fn of_metadata(selector: Option<&(SelectorKind, String)>) -> Selection {
         match selector {
-            Some((kind, text)) => Selection::new(*kind, text),
-            None => Ok(Selection::sops_default()),
+            Some((kind, text)) => {
+                Selection::new(*kind, text).unwrap_or_else(|_| Selection { kind: *kind, text: text.clone(), pattern: None })
+            }
+            None => Selection::sops_default(),
         }
     }
 

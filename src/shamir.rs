@@ -39,9 +39,7 @@ impl fmt::Display for ShamirError {
         f.write_str(match self {
             Self::EmptySecret => "cannot split an empty secret",
             Self::ThresholdTooSmall => "the Shamir threshold must be at least 2",
-            Self::ThresholdAboveShares => {
-                "the Shamir threshold is larger than the number of shares"
-            }
+            Self::ThresholdAboveShares => "the Shamir threshold is larger than the number of shares",
             Self::TooFewShares => "at least two shares are needed",
             Self::ShareTooShort => "a share must have at least two bytes",
             Self::LengthMismatch => "the shares have different lengths",
@@ -57,15 +55,9 @@ impl std::error::Error for ShamirError {}
 /// Splits `secret` into `shares` shares, any `threshold` of which give it back.
 ///
 /// The share at index i has the x-coordinate i + 1.
-pub fn split(
-    secret: &[u8],
-    shares: u8,
-    threshold: u8,
-) -> Result<Vec<Zeroizing<Vec<u8>>>, ShamirError> {
+pub fn split(secret: &[u8], shares: u8, threshold: u8) -> Result<Vec<Zeroizing<Vec<u8>>>, ShamirError> {
     check_split(secret, shares, threshold)?;
-    let mut out: Vec<_> = (0..shares)
-        .map(|_| Zeroizing::new(Vec::with_capacity(secret.len() + 1)))
-        .collect();
+    let mut out: Vec<_> = (0..shares).map(|_| Zeroizing::new(Vec::with_capacity(secret.len() + 1))).collect();
     let mut polynomial = Zeroizing::new(vec![0; usize::from(threshold)]);
     for &byte in secret {
         getrandom::fill(&mut polynomial).map_err(|_| ShamirError::NoRandomness)?;
@@ -143,9 +135,7 @@ fn coordinate(share: &[u8], length: usize) -> Result<u8, ShamirError> {
 fn weight_at_zero(xs: &[u8], index: usize) -> u8 {
     let own = xs[index];
     let others = xs.iter().filter(|&&x| x != own);
-    others.fold(1, |product, &x| {
-        multiply(product, multiply(x, invert(x ^ own)))
-    })
+    others.fold(1, |product, &x| multiply(product, multiply(x, invert(x ^ own))))
 }
 
 /// The value of the polynomial at `x`, by Horner's rule; coefficients start with the constant.
@@ -235,15 +225,7 @@ mod tests {
     #[test]
     fn any_threshold_of_shares_joins() {
         let secret: Vec<u8> = (100..132).collect();
-        for (n, t) in [
-            (2, 2),
-            (3, 2),
-            (3, 3),
-            (5, 3),
-            (10, 7),
-            (255, 2),
-            (255, 255),
-        ] {
+        for (n, t) in [(2, 2), (3, 2), (3, 3), (5, 3), (10, 7), (255, 2), (255, 255)] {
             let mut shares = split(&secret, n, t).unwrap();
             assert_eq!(*join(&shares).unwrap(), secret, "{n} {t}, all");
             shares.reverse();

@@ -67,7 +67,8 @@ fn io_error(why: &std::io::Error, what: &str) -> Error {
 
 fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8").hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
+        return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8")
+            .hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
     }
     String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -101,7 +102,9 @@ pub fn write(path: &Path, text: &str, private: bool) -> Result<()> {
 pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => write(path, text, false),
-        _ => Err(Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").hint("give --output a path instead of -i")),
+        _ => {
+            Err(Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").hint("give --output a path instead of -i"))
+        }
     }
 }
 

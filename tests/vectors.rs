@@ -31,7 +31,8 @@ impl Case {
     fn read(folder: PathBuf) -> Option<Case> {
         let text = std::fs::read_to_string(folder.join("cmd.txt")).ok()?;
         let name = folder.file_name()?.to_string_lossy().into_owned();
-        let commands = text.lines().filter_map(|line| line.split_once(": ")).map(|(what, line)| (what.to_owned(), line.to_owned())).collect();
+        let commands =
+            text.lines().filter_map(|line| line.split_once(": ")).map(|(what, line)| (what.to_owned(), line.to_owned())).collect();
         let must_fail = std::fs::read_to_string(folder.join("expected.txt")).ok().map(|text| {
             let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             let own = CODES_OF_OUR_OWN.iter().find(|(case, _)| *case == name).map(|(_, code)| *code);
@@ -157,7 +158,10 @@ fn values_in(plain: &[u8], message: &str) -> Result<(), String> {
     let Ok(documents) = tree::read("yaml", plain) else { return Ok(()) };
     fn texts<'t>(tree: &'t tree::Tree, found: &mut Vec<&'t str>) {
         match tree {
-            tree::Tree::Map(entries) => entries.iter().filter(|(key, _)| key != "sops" && key != "apiVersion" && key != "kind").for_each(|(_, value)| texts(value, found)),
+            tree::Tree::Map(entries) => entries
+                .iter()
+                .filter(|(key, _)| key != "sops" && key != "apiVersion" && key != "kind")
+                .for_each(|(_, value)| texts(value, found)),
             tree::Tree::List(items) => items.iter().for_each(|item| texts(item, found)),
             tree::Tree::Text(text) if text.len() >= 5 => found.push(text),
             _ => {}
@@ -173,7 +177,9 @@ fn values_in(plain: &[u8], message: &str) -> Result<(), String> {
 
 /// A case that genuine sops encrypts and kveil has to encrypt, too.
 fn is_encrypted(case: &Case) -> bool {
-    case.must_fail.as_ref().is_none_or(|(stage, _)| stage == "decrypt") && case.commands.contains_key("encrypt") && case.file("plain").is_some()
+    case.must_fail.as_ref().is_none_or(|(stage, _)| stage == "decrypt")
+        && case.commands.contains_key("encrypt")
+        && case.file("plain").is_some()
 }
 
 fn encrypts(name: Name) {
@@ -284,7 +290,8 @@ fn genuine_sops_opens_what_kveil_encrypts_and_the_bytes_come_back() {
 /// Styles that an `ENC[…]` scalar can carry need no record of their own.
 #[test]
 fn the_layout_record_is_left_out_where_the_styles_are_enough() {
-    let plain = ["secret_opaque_data", "secret_stringdata", "secret_tls", "two_recipients", "encrypted_suffix", "mac_only_encrypted", "crlf_input"];
+    let plain =
+        ["secret_opaque_data", "secret_stringdata", "secret_tls", "two_recipients", "encrypted_suffix", "mac_only_encrypted", "crlf_input"];
     for case in all().iter().filter(|case| plain.contains(&case.name.as_str())) {
         for name in [Name::Sops, Name::Kveil] {
             let out = case.run(&case.sandbox(), &case.line("encrypt", name).unwrap()).text();

@@ -21,8 +21,15 @@ pub struct Line {
 }
 
 /// Old flags that stand for a verb.
-const LEGACY: [(&str, &str); 7] =
-    [("-d", "decrypt"), ("--decrypt", "decrypt"), ("-e", "encrypt"), ("--encrypt", "encrypt"), ("-r", "rotate"), ("--rotate", "rotate"), ("--set", "set")];
+const LEGACY: [(&str, &str); 7] = [
+    ("-d", "decrypt"),
+    ("--decrypt", "decrypt"),
+    ("-e", "encrypt"),
+    ("--encrypt", "encrypt"),
+    ("-r", "rotate"),
+    ("--rotate", "rotate"),
+    ("--set", "set"),
+];
 
 /// Verbs of sops that aren't there yet: they are verbs, not files.
 const OTHER_VERBS: [&str; 13] =
@@ -143,7 +150,10 @@ mod tests {
     #[test]
     fn old_forms_mean_verbs() {
         assert_eq!(line(&["-d", "f.yaml"]), Some(("decrypt".to_owned(), vec!["f.yaml".to_owned()])));
-        assert_eq!(line(&["--age", "x", "-e", "f.yaml"]), Some(("encrypt".to_owned(), ["--age", "x", "f.yaml"].map(str::to_owned).to_vec())));
+        assert_eq!(
+            line(&["--age", "x", "-e", "f.yaml"]),
+            Some(("encrypt".to_owned(), ["--age", "x", "f.yaml"].map(str::to_owned).to_vec()))
+        );
         assert_eq!(line(&["f.yaml", "-d"]), Some(("decrypt".to_owned(), vec!["f.yaml".to_owned()])));
     }
 }

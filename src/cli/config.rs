@@ -59,7 +59,8 @@ fn explain(context: &Context, args: &Explain) -> Result<()> {
     }
     let target = context.absolute(&args.file);
     let found = settings::find(context, &args.common, Some(&target))?;
-    let asked = Asked { common: &args.common, recipients: &args.recipients, selectors: &args.selectors, mac_only_encrypted: false, layout: true };
+    let asked =
+        Asked { common: &args.common, recipients: &args.recipients, selectors: &args.selectors, mac_only_encrypted: false, layout: true };
     let decision = settings::decide(context, &asked, found.as_ref(), &target, &document)?;
     let values = values(&document, &decision)?;
     let shown = if args.format == "json" { as_json(args, &decision, &values) } else { as_text(args, &decision, &values) };
@@ -90,8 +91,12 @@ fn as_text(args: &Explain, decision: &Decision, values: &[(String, bool)]) -> St
 
 fn as_json(args: &Explain, decision: &Decision, values: &[(String, bool)]) -> String {
     let (kind, text) = decision.plan.selection.parts();
-    let groups: Vec<Vec<_>> =
-        decision.plan.groups.iter().map(|group| group.iter().map(|spec| serde_json::json!({"kind": spec.kind, "recipient": spec.text})).collect()).collect();
+    let groups: Vec<Vec<_>> = decision
+        .plan
+        .groups
+        .iter()
+        .map(|group| group.iter().map(|spec| serde_json::json!({"kind": spec.kind, "recipient": spec.text})).collect())
+        .collect();
     let rule = decision.rule.as_ref().map(|(file, line)| serde_json::json!({"file": file, "line": line}));
     let values: Vec<_> = values.iter().map(|(path, encrypted)| serde_json::json!({"path": path, "encrypted": encrypted})).collect();
     let selection = serde_json::json!({"kind": kind.name(), "text": text, "because": decision.because});

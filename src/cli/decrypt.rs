@@ -198,7 +198,9 @@ fn joined(args: &Args, done: &[Done]) -> Result<Zeroizing<String>> {
 
 fn summary(writing: bool, done: &[Done], errors: &[Error]) -> Result<()> {
     let good = done.iter().map(|file| serde_json::json!({"file": file.name, "status": "decrypted"}));
-    let bad = errors.iter().map(|error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}));
+    let bad = errors.iter().map(
+        |error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}),
+    );
     let text = serde_json::json!({"files": good.chain(bad).collect::<Vec<_>>()}).to_string();
     if writing { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
 }

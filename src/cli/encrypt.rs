@@ -132,7 +132,13 @@ fn converted(args: &Args, text: &str, from: &dyn Format, to: &dyn Format) -> Res
     pipeline::convert(text, from, to, args.common.indent()?)
 }
 
-fn sealed(context: &Context, args: &Args, found: Option<&Found>, target: &Path, document: &crate::document::Document<'_>) -> Result<(Decision, Sealed)> {
+fn sealed(
+    context: &Context,
+    args: &Args,
+    found: Option<&Found>,
+    target: &Path,
+    document: &crate::document::Document<'_>,
+) -> Result<(Decision, Sealed)> {
     let asked = Asked {
         common: &args.common,
         recipients: &args.recipients,
@@ -191,8 +197,12 @@ fn tell(context: &Context, args: &Args, file: &Done) -> Result<()> {
 
 /// `{"files":[{"file","status","values","comments"}|{"file","status","error"}]}`, stable.
 fn summary(args: &Args, done: &[Done], errors: &[Error]) -> Result<()> {
-    let good = done.iter().map(|file| serde_json::json!({"file": file.name, "status": "encrypted", "values": file.values, "comments": file.comments}));
-    let bad = errors.iter().map(|error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}));
+    let good = done
+        .iter()
+        .map(|file| serde_json::json!({"file": file.name, "status": "encrypted", "values": file.values, "comments": file.comments}));
+    let bad = errors.iter().map(
+        |error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}),
+    );
     let text = serde_json::json!({"files": good.chain(bad).collect::<Vec<_>>()}).to_string();
     if args.in_place || args.output.is_some() { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
 }

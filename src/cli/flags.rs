@@ -37,7 +37,8 @@ impl Common {
     /// `Generic` (1) for a key service.
     pub fn check(&self) -> Result<()> {
         if self.keyservice.iter().any(|address| !address.is_empty()) {
-            return Err(Error::new(Kind::Generic, "key services aren't supported by this version").hint("leave out --keyservice and SOPS_KEYSERVICE"));
+            return Err(Error::new(Kind::Generic, "key services aren't supported by this version")
+                .hint("leave out --keyservice and SOPS_KEYSERVICE"));
         }
         Ok(())
     }

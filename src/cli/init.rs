@@ -62,14 +62,16 @@ fn own(context: &Context) -> Result<Vec<String>> {
         return Ok(recipients);
     }
     let path = age::default_key_file(&context.environment).ok_or_else(|| {
-        Error::new(Kind::Generic, "there is no home directory to keep an identity in").hint("set HOME, or make one with kveil keygen -o FILE and set SOPS_AGE_KEY_FILE")
+        Error::new(Kind::Generic, "there is no home directory to keep an identity in")
+            .hint("set HOME, or make one with kveil keygen -o FILE and set SOPS_AGE_KEY_FILE")
     })?;
     make(context, &path).map(|recipient| vec![recipient])
 }
 
 fn make(context: &Context, path: &Path) -> Result<String> {
     if path.exists() {
-        let error = Error::new(Kind::Generic, "the default key file holds no age identity that can be used").in_file(&path.display().to_string());
+        let error =
+            Error::new(Kind::Generic, "the default key file holds no age identity that can be used").in_file(&path.display().to_string());
         return Err(error.hint("check it; it is left as it is"));
     }
     if let Some(folder) = path.parent() {

@@ -39,7 +39,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         return Ok(());
     };
     if context.absolute(output).exists() {
-        return Err(Error::new(Kind::Generic, "the file exists, and an identity can't be made again").in_file(output).hint("name another file"));
+        return Err(Error::new(Kind::Generic, "the file exists, and an identity can't be made again")
+            .in_file(output)
+            .hint("name another file"));
     }
     source::write(&context.absolute(output), &text, true)?;
     report::note(context, &format!("Public key: {recipient}"));

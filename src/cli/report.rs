@@ -17,7 +17,9 @@ const RESET: &str = "\x1b[0m";
 pub fn data(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(Kind::Unwritable, format!("can't write to standard output: {why}"))),
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Unwritable, format!("can't write to standard output: {why}")))
+        }
         _ => Ok(()),
     }
 }

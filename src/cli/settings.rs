@@ -178,10 +178,16 @@ pub fn rule_of<'f>(context: &Context, found: &'f Found, target: &Path) -> Result
     let directory = found.path.parent().unwrap_or(Path::new("/"));
     let path = config::relative_path(directory, target);
     let matched = found.config.rule_for(&path);
-    if context.is_strict() { found.config.strict()? } else { found.config.lenient(matched.as_ref().map(|(index, _)| *index))? }
+    if context.is_strict() {
+        found.config.strict()?
+    } else {
+        found.config.lenient(matched.as_ref().map(|(index, _)| *index))?
+    }
     matched.ok_or_else(|| {
         let error = Error::new(Kind::Generic, format!("error loading config: no matching creation rules found in {}", found.config.file));
-        error.hint(format!("rules are matched against {path}")).hint("add a rule whose path_regex matches it, or one without path_regex at the end")
+        error
+            .hint(format!("rules are matched against {path}"))
+            .hint("add a rule whose path_regex matches it, or one without path_regex at the end")
     })
 }
 
@@ -197,12 +203,19 @@ fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>) -> Result<Vec<Vec<Reci
         }
         None => {
             let message = "config file not found, or has no creation rules, and no keys provided through command line options";
-            Err(Error::new(Kind::Generic, message).hint("kveil init makes a key and a .sops.yaml").hint("or name recipients: --age age1…, or SOPS_AGE_RECIPIENTS"))
+            Err(Error::new(Kind::Generic, message)
+                .hint("kveil init makes a key and a .sops.yaml")
+                .hint("or name recipients: --age age1…, or SOPS_AGE_RECIPIENTS"))
         }
     }
 }
 
-fn selection(context: &Context, flag: Option<(SelectorKind, String)>, rule: Option<&Rule>, document: &Document<'_>) -> Result<(Selection, &'static str)> {
+fn selection(
+    context: &Context,
+    flag: Option<(SelectorKind, String)>,
+    rule: Option<&Rule>,
+    document: &Document<'_>,
+) -> Result<(Selection, &'static str)> {
     let ruled = rule.and_then(|rule| rule.selector.as_ref());
     match (flag, ruled) {
         (Some((kind, _)), Some((other, _))) if kind != *other => Err(conflict(kind.name(), other.name())),
@@ -210,7 +223,9 @@ fn selection(context: &Context, flag: Option<(SelectorKind, String)>, rule: Opti
         (None, Some((kind, text))) => Ok((Selection::new(*kind, text)?, "by rule")),
         (None, None) if context.is_sops() => Ok((Selection::sops_default(), "the default of sops")),
         (None, None) => match kubernetes::secret::default_selection(document)? {
-            KindDefault::Pattern(pattern) => Ok((Selection::new(SelectorKind::EncryptedRegex, &pattern)?, "the default for objects of this kind")),
+            KindDefault::Pattern(pattern) => {
+                Ok((Selection::new(SelectorKind::EncryptedRegex, &pattern)?, "the default for objects of this kind"))
+            }
             KindDefault::SopsDefault => Ok((Selection::sops_default(), "the default for files that aren't Kubernetes objects")),
         },
     }

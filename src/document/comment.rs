@@ -103,12 +103,15 @@ impl Place<'_, '_> {
 
     fn head(&self, next: &Node, column: usize) -> (NodeId, NodeId, bool) {
         let id = self.next as NodeId;
+        if next.role == Role::Item && self.column_of(next.parent) == column && self.document.children(next.parent).next() != Some(id) {
+            return (next.parent, id, true);
+        }
         if next.is_collection() && !next.flow {
             let first = if next.end > id + 1 { id + 1 } else { NONE };
             return (id, first, next.kind == Kind::Mapping && self.column_of(id) == column);
         }
         let element = if next.role == Role::Value { id - 1 } else { id };
-        (next.parent, element, next.role != Role::Value && self.document.column(next.span.start as usize) == column)
+        (next.parent, element, next.role != Role::Value && self.column_of(next.parent) == column)
     }
 
     /// The deepest block collection before the comment, inside `container`, that starts at or left of `column`.

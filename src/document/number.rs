@@ -28,15 +28,12 @@ pub fn yaml_number(text: &str) -> Option<Number> {
     if unsigned(bytes, Base::FromPrefix).is_some() {
         return Some(Number::Unsigned);
     }
-    yaml_float(&plain)
-        .map(Number::Float)
-        .or_else(|| sign_after_prefix(bytes).map(Number::Int))
+    yaml_float(&plain).map(Number::Float).or_else(|| sign_after_prefix(bytes).map(Number::Int))
 }
 
 /// Every byte a number may hold in any base; anything else ends the attempt before any real work.
 fn may_be_numeric(byte: u8) -> bool {
-    byte.is_ascii_hexdigit()
-        || matches!(byte, b'_' | b'+' | b'-' | b'.' | b'x' | b'X' | b'o' | b'O')
+    byte.is_ascii_hexdigit() || matches!(byte, b'_' | b'+' | b'-' | b'.' | b'x' | b'X' | b'o' | b'O')
 }
 
 fn without_underscores(text: &str) -> Cow<'_, str> {
@@ -99,8 +96,7 @@ fn unsigned(text: &[u8], base: Base) -> Option<u64> {
     let (radix, digits) = radix_of(text, base);
     digits.iter().try_fold(0u64, |sum, &byte| {
         let digit = char::from(byte).to_digit(radix)?;
-        sum.checked_mul(u64::from(radix))?
-            .checked_add(u64::from(digit))
+        sum.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))
     })
 }
 
@@ -130,13 +126,7 @@ pub fn float(text: &str) -> Option<f64> {
     let plain = without_underscores(text);
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     if let [b'0', b'x' | b'X', rest @ ..] = unsigned.as_bytes() {
-        return hex_float(rest).map(|value| {
-            if plain.starts_with('-') {
-                -value
-            } else {
-                value
-            }
-        });
+        return hex_float(rest).map(|value| if plain.starts_with('-') { -value } else { value });
     }
     let value: f64 = plain.parse().ok()?;
     let named = unsigned.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -149,10 +139,7 @@ pub fn float(text: &str) -> Option<f64> {
 
 /// An underscore must stand between two digits; one more may follow a base prefix.
 fn underscores_separate_digits(text: &[u8]) -> bool {
-    let unsigned = text
-        .strip_prefix(b"+")
-        .or(text.strip_prefix(b"-"))
-        .unwrap_or(text);
+    let unsigned = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
     let (hex, digits, mut before) = match unsigned {
         [b'0', b'x' | b'X', rest @ ..] => (true, rest, b'0'),
         _ => (false, unsigned, b'!'),
@@ -188,11 +175,7 @@ struct HexMantissa {
 impl HexMantissa {
     /// Keeps 64 significant bits; the rest only matters for rounding and is remembered as `sticky`.
     fn read(text: &[u8]) -> Option<Self> {
-        let mut mantissa = HexMantissa {
-            bits: 0,
-            sticky: false,
-            exponent: 0,
-        };
+        let mut mantissa = HexMantissa { bits: 0, sticky: false, exponent: 0 };
         let (mut after_dot, mut digits) = (false, 0usize);
         for &byte in text {
             if byte == b'.' && !after_dot {
@@ -218,16 +201,11 @@ impl HexMantissa {
 
 /// A decimal exponent, held at a bound far outside the range of a float.
 fn signed_clamped(text: &[u8]) -> Option<i64> {
-    let digits = text
-        .strip_prefix(b"+")
-        .or(text.strip_prefix(b"-"))
-        .unwrap_or(text);
+    let digits = text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let size = digits
-        .iter()
-        .fold(0i64, |sum, b| (sum * 10 + i64::from(b - b'0')).min(100_000));
+    let size = digits.iter().fold(0i64, |sum, b| (sum * 10 + i64::from(b - b'0')).min(100_000));
     Some(if text.starts_with(b"-") { -size } else { size })
 }
 
@@ -327,11 +305,7 @@ mod tests {
             ("0x0.8p-1074", "0"),
         ];
         for (text, plaintext) in accepted {
-            assert_eq!(
-                float(text).map(float_plaintext).as_deref(),
-                Some(plaintext),
-                "{text}"
-            );
+            assert_eq!(float(text).map(float_plaintext).as_deref(), Some(plaintext), "{text}");
         }
         let smallest = f64::from_bits(1);
         assert_eq!(float("0x1p-1074"), Some(smallest));
@@ -373,25 +347,12 @@ mod tests {
 
     #[test]
     fn yaml_integers_in_every_base() {
-        let cases = [
-            ("0b-101", -5),
-            ("0o+7", 7),
-            ("+_1", 1),
-            ("-0X_f", -15),
-            ("0", 0),
-            ("-9223372036854775808", i64::MIN),
-        ];
+        let cases = [("0b-101", -5), ("0o+7", 7), ("+_1", 1), ("-0X_f", -15), ("0", 0), ("-9223372036854775808", i64::MIN)];
         for (text, value) in cases {
             assert_eq!(yaml_number(text), Some(Number::Int(value)), "{text}");
         }
-        assert_eq!(
-            yaml_number("01777777777777777777777"),
-            Some(Number::Unsigned)
-        );
-        assert_eq!(
-            yaml_number("+18446744073709551615"),
-            Some(Number::Float(18446744073709551615.0))
-        );
+        assert_eq!(yaml_number("01777777777777777777777"), Some(Number::Unsigned));
+        assert_eq!(yaml_number("+18446744073709551615"), Some(Number::Float(18446744073709551615.0)));
         for text in ["0x", "-", "+", "--1", "1-1", "e5", "0b2", "1e400", "0x1p4"] {
             assert_eq!(yaml_number(text), None, "{text}");
         }
@@ -410,10 +371,7 @@ mod tests {
             (1.23e-18, "1.23e-18", "1.23e-18"),
         ];
         for (value, yaml, json) in cases {
-            assert_eq!(
-                (float_yaml(value).as_str(), float_json(value).as_deref()),
-                (yaml, Some(json))
-            );
+            assert_eq!((float_yaml(value).as_str(), float_json(value).as_deref()), (yaml, Some(json)));
         }
         assert_eq!(float_json(f64::NAN), None);
         assert_eq!(float_yaml(f64::NEG_INFINITY), "-.inf");

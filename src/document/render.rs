@@ -40,13 +40,14 @@ pub fn quoted(style: Style, value: &Scalar, flow: bool, out: &mut String) {
         binary(&value.bytes, out);
         return;
     };
-    let plain = !matches!(style, Style::Single | Style::Double);
-    if plain && plain_safe(text, flow) && reads_as_string(text) {
+    let plain = !matches!(style, Style::Single | Style::Double) && plain_safe(text, flow);
+    if plain && reads_as_string(text) {
         out.push_str(text);
-    } else if style != Style::Double && single_safe(text) {
-        single_quoted(text, out);
-    } else {
+    } else if plain || style == Style::Double || !single_safe(text) {
+        // Text that only its type keeps from being plain gets double quotes, as SOPS writes it.
         double_quoted(text, out);
+    } else {
+        single_quoted(text, out);
     }
 }
 
@@ -75,8 +76,7 @@ fn may_start_plain(first: u8, second: Option<u8>, flow: bool) -> bool {
     match first {
         b'-' | b'?' | b':' if flow && first != b'-' => false,
         b'-' | b'?' | b':' => second.is_some_and(|b| b != b' '),
-        b' ' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>'
-        | b'\'' | b'"' | b'%' | b'@' | b'`' => false,
+        b' ' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@' | b'`' => false,
         _ => true,
     }
 }
@@ -107,33 +107,21 @@ fn reads_as_string(text: &str) -> bool {
         return false;
     };
     match first {
-        b'0'..=b'9' | b'+' | b'-' | b'.' => {
-            !looks_numeric(text) && !looks_like_date(text) && is_str(text)
-        }
+        b'0'..=b'9' | b'+' | b'-' | b'.' => is_str(text) && (!looks_numeric(text) || beyond_floats(text)),
         b'=' => text != "=",
         b'<' => text != "<<",
-        b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'o' | b'O' => {
-            !is_reserved_word(text) && is_str(text)
-        }
+        b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'o' | b'O' => !is_reserved_word(text) && is_str(text),
         _ => true,
     }
 }
 
 fn is_str(text: &str) -> bool {
-    matches!(
-        resolve(text, true, None),
-        Ok(Scalar {
-            kind: Type::Str,
-            ..
-        })
-    )
+    matches!(resolve(text, true, None), Ok(Scalar { kind: Type::Str, .. }))
 }
 
 /// Booleans and null of YAML 1.1 and 1.2, in any case: readers differ in the spellings they accept.
 fn is_reserved_word(text: &str) -> bool {
-    const WORDS: [&str; 10] = [
-        "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
-    ];
+    const WORDS: [&str; 10] = ["~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     text.len() <= 5 && WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
@@ -141,9 +129,7 @@ fn is_reserved_word(text: &str) -> bool {
 fn looks_numeric(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     match unsigned.as_bytes() {
-        [b'0', b'x' | b'X', rest @ ..] => rest
-            .iter()
-            .all(|b| b.is_ascii_hexdigit() || b"_.pP+-".contains(b)),
+        [b'0', b'x' | b'X', rest @ ..] => rest.iter().all(|b| b.is_ascii_hexdigit() || b"_.pP+-".contains(b)),
         [b'0', b'o' | b'O', rest @ ..] => rest.iter().all(|b| matches!(b, b'0'..=b'7' | b'_')),
         [b'0', b'b' | b'B', rest @ ..] => rest.iter().all(|b| matches!(b, b'0' | b'1' | b'_')),
         _ if unsigned.eq_ignore_ascii_case(".inf") || unsigned.eq_ignore_ascii_case(".nan") => true,
@@ -151,30 +137,19 @@ fn looks_numeric(text: &str) -> bool {
     }
 }
 
+/// `1e400`: too large for a float, so SOPS and kubectl take it as text.
+fn beyond_floats(text: &str) -> bool {
+    text.contains(['e', 'E']) && text.parse::<f64>().is_ok_and(f64::is_infinite)
+}
+
 /// Digits, underscores and colons (base 60) with at most one dot, and optionally an exponent.
 fn looks_decimal(unsigned: &str) -> bool {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
     let digits = |text: &str, others: &[u8]| {
-        text.bytes().any(|b| b.is_ascii_digit())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || others.contains(&b))
+        text.bytes().any(|b| b.is_ascii_digit()) && text.bytes().all(|b| b.is_ascii_digit() || others.contains(&b))
     };
     digits(mantissa, b"_:.") && digits(exponent, b"_") && mantissa.matches('.').count() <= 1
-}
-
-/// `2020-13-01` is a string to SOPS but an error to readers that only look at the shape.
-fn looks_like_date(text: &str) -> bool {
-    if !time::starts_like_a_date(text.as_bytes()) {
-        return false;
-    }
-    let date = text.split(['T', 't', ' ']).next().unwrap_or(text);
-    let mut parts = date.split('-').skip(1);
-    let short_number = |part: Option<&str>| {
-        part.is_some_and(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()))
-    };
-    short_number(parts.next()) && short_number(parts.next()) && parts.next().is_none()
 }
 
 fn single_quoted(text: &str, out: &mut String) {
@@ -224,11 +199,7 @@ fn short_escape(c: char) -> Option<char> {
 fn long_escape(c: char, out: &mut String) {
     let code = u32::from(c);
     // Writing to a String cannot fail.
-    let _ = if code <= 0xff {
-        write!(out, "\\x{code:02X}")
-    } else {
-        write!(out, "\\u{code:04X}")
-    };
+    let _ = if code <= 0xff { write!(out, "\\x{code:02X}") } else { write!(out, "\\u{code:04X}") };
 }
 
 /// The only YAML form of bytes that are not text.
@@ -256,11 +227,7 @@ pub fn block_body(
     let Some(blank_lines) = trailing_blank_lines(chomp, breaks, at_eof_without_newline) else {
         return false;
     };
-    let fits_style = if folded {
-        can_fold(text)
-    } else {
-        first_line_fits(text, explicit_indent)
-    };
+    let fits_style = if folded { can_fold(text) } else { first_line_fits(text, explicit_indent) };
     if text.is_empty() || indent == 0 || !fits_style || !block_printable(text) {
         return false;
     }
@@ -295,8 +262,7 @@ fn first_line_fits(text: &str, explicit_indent: bool) -> bool {
 
 /// Lines that start with white space are exempt from folding by rules that readers do not share; they are left alone.
 fn can_fold(text: &str) -> bool {
-    text.split('\n')
-        .all(|line| !line.starts_with([' ', '\t']) && !line.ends_with([' ', '\t']))
+    text.split('\n').all(|line| !line.starts_with([' ', '\t']) && !line.ends_with([' ', '\t']))
 }
 
 fn block_printable(text: &str) -> bool {
@@ -322,29 +288,14 @@ fn body_lines(folded: bool, indent: usize, text: &str, newline: &str, out: &mut 
 /// everything else on one line. A block ends without a line break; the one that ends the line in the file completes
 /// it. If anything else follows on the line (a comment, or the end of a file without a line break), pass `flow`.
 /// `parent_indent` is the column of the collection that holds the value, `step` the indentation inside it.
-pub fn canonical(
-    value: &Scalar,
-    parent_indent: usize,
-    step: usize,
-    flow: bool,
-    newline: &str,
-    out: &mut String,
-) {
-    let text = value
-        .as_text()
-        .filter(|text| value.kind == Type::Str && text.contains('\n'));
+pub fn canonical(value: &Scalar, parent_indent: usize, step: usize, flow: bool, newline: &str, out: &mut String) {
+    let text = value.as_text().filter(|text| value.kind == Type::Str && text.contains('\n'));
     let Some(text) = text else {
-        return one_line(value, flow, out);
+        return quoted(Style::Plain, value, flow, out);
     };
     if flow || !literal(text, parent_indent, step, newline, out) {
         double_quoted(text, out);
     }
-}
-
-/// Text that only its type keeps from being plain gets double quotes, as SOPS writes it.
-fn one_line(value: &Scalar, flow: bool, out: &mut String) {
-    let typed = value.as_text().is_some_and(|text| value.kind == Type::Str && plain_safe(text, flow) && !reads_as_string(text));
-    quoted(if typed { Style::Double } else { Style::Plain }, value, flow, out);
 }
 
 fn literal(text: &str, parent_indent: usize, step: usize, newline: &str, out: &mut String) -> bool {
@@ -354,15 +305,9 @@ fn literal(text: &str, parent_indent: usize, step: usize, newline: &str, out: &m
         _ => (Chomp::Keep, "+"),
     };
     let explicit = text.starts_with([' ', '\n']);
-    let digit = u32::try_from(step)
-        .ok()
-        .and_then(|step| char::from_digit(step, 10))
-        .filter(|c| *c != '0');
+    let digit = u32::try_from(step).ok().and_then(|step| char::from_digit(step, 10)).filter(|c| *c != '0');
     // A leading tab is read back by SOPS, but lost when SOPS writes the value as a block again.
-    let (Some(digit), false) = (
-        digit,
-        text.trim_start_matches([' ', '\n']).starts_with('\t'),
-    ) else {
+    let (Some(digit), false) = (digit, text.trim_start_matches([' ', '\n']).starts_with('\t')) else {
         return false;
     };
     let start = out.len();
@@ -370,22 +315,9 @@ fn literal(text: &str, parent_indent: usize, step: usize, newline: &str, out: &m
     out.extend(explicit.then_some(digit));
     out.push_str(sign);
     out.push_str(newline);
-    let written = block_body(
-        false,
-        chomp,
-        explicit,
-        parent_indent + step,
-        text,
-        newline,
-        false,
-        out,
-    );
+    let written = block_body(false, chomp, explicit, parent_indent + step, text, newline, false, out);
     // On success the last line break is left to the file; on failure nothing is left.
-    out.truncate(if written {
-        out.len() - newline.len()
-    } else {
-        start
-    });
+    out.truncate(if written { out.len() - newline.len() } else { start });
     written
 }
 
@@ -417,17 +349,12 @@ mod tests {
             .collect();
         let mut second = Scalars(Vec::new());
         let loaded = other::Parser::new_from_str(source).load(&mut second, true);
-        [
-            first,
-            loaded.map(|()| second.0).map_err(|error| error.to_string()),
-        ]
+        [first, loaded.map(|()| second.0).map_err(|error| error.to_string())]
     }
 
     fn reads_back(source: &str, value: &str) -> Result<(), TestCaseError> {
         for found in scalars(source) {
-            let same = found.as_ref().is_ok_and(|all| {
-                all.iter().any(|text| text == value) && all.last().is_some_and(|text| text == "end")
-            });
+            let same = found.as_ref().is_ok_and(|all| all.iter().any(|text| text == value) && all.last().is_some_and(|text| text == "end"));
             prop_assert!(same, "{source:?} reads as {found:?}");
         }
         Ok(())
@@ -534,10 +461,7 @@ mod tests {
             ("---", "'---'"),
             ("a\tb", "'a\tb'"),
             ("a\nb", "\"a\\nb\""),
-            (
-                "\0\u{1}\u{7f}\u{85}\u{2028}\u{feff}",
-                "\"\\0\\x01\\x7F\\N\\L\\uFEFF\"",
-            ),
+            ("\0\u{1}\u{7f}\u{85}\u{2028}\u{feff}", "\"\\0\\x01\\x7F\\N\\L\\uFEFF\""),
             ("\"\\/\r", "\"\\\"\\\\/\\r\""),
         ];
         for (text, wanted) in cases {
@@ -552,77 +476,27 @@ mod tests {
     #[test]
     fn other_types_are_plain_and_bytes_are_tagged() {
         let mut out = String::new();
-        quoted(
-            Style::Double,
-            &Scalar {
-                kind: Type::Bool,
-                bytes: b"True".into(),
-            },
-            false,
-            &mut out,
-        );
+        quoted(Style::Double, &Scalar { kind: Type::Bool, bytes: b"True".into() }, false, &mut out);
         out.push(' ');
-        quoted(
-            Style::Single,
-            &Scalar {
-                kind: Type::Float,
-                bytes: b"1000000.5".into(),
-            },
-            true,
-            &mut out,
-        );
+        quoted(Style::Single, &Scalar { kind: Type::Float, bytes: b"1000000.5".into() }, true, &mut out);
         out.push(' ');
-        quoted(
-            Style::Plain,
-            &Scalar {
-                kind: Type::Str,
-                bytes: b"\xff".into(),
-            },
-            false,
-            &mut out,
-        );
+        quoted(Style::Plain, &Scalar { kind: Type::Str, bytes: b"\xff".into() }, false, &mut out);
         assert_eq!(out, "true 1.0000005e+06 !!binary /w==");
     }
 
     #[test]
     fn block_bodies_match_their_header() {
         let literal = |chomp, value| body(false, chomp, false, value);
-        assert_eq!(
-            literal(Chomp::Clip, "a\n b\n").as_deref(),
-            Some("  a\n   b\n")
-        );
-        assert_eq!(
-            literal(Chomp::Strip, "a\n\nb").as_deref(),
-            Some("  a\n\n  b\n")
-        );
+        assert_eq!(literal(Chomp::Clip, "a\n b\n").as_deref(), Some("  a\n   b\n"));
+        assert_eq!(literal(Chomp::Strip, "a\n\nb").as_deref(), Some("  a\n\n  b\n"));
         assert_eq!(literal(Chomp::Keep, "a\n\n").as_deref(), Some("  a\n\n"));
-        assert_eq!(
-            body(false, Chomp::Clip, true, " a\n").as_deref(),
-            Some("   a\n")
-        );
-        assert_eq!(
-            body(true, Chomp::Strip, false, "a\n\nb c").as_deref(),
-            Some("  a\n\n\n  b c\n")
-        );
-        let refused = [
-            (Chomp::Clip, "a"),
-            (Chomp::Clip, "a\n\n"),
-            (Chomp::Strip, "a\n"),
-            (Chomp::Keep, "a"),
-        ];
+        assert_eq!(body(false, Chomp::Clip, true, " a\n").as_deref(), Some("   a\n"));
+        assert_eq!(body(true, Chomp::Strip, false, "a\n\nb c").as_deref(), Some("  a\n\n\n  b c\n"));
+        let refused = [(Chomp::Clip, "a"), (Chomp::Clip, "a\n\n"), (Chomp::Strip, "a\n"), (Chomp::Keep, "a")];
         for (chomp, value) in refused {
             assert_eq!(literal(chomp, value), None);
         }
-        for value in [
-            "",
-            "\n",
-            " a\n",
-            "\ta\n",
-            "\n a\n",
-            "a\rb\n",
-            "a\u{85}b\n",
-            "\u{feff}\n",
-        ] {
+        for value in ["", "\n", " a\n", "\ta\n", "\n a\n", "a\rb\n", "a\u{85}b\n", "\u{feff}\n"] {
             assert_eq!(literal(Chomp::Clip, value), None);
         }
         assert_eq!(body(true, Chomp::Strip, false, "a\n b"), None);
@@ -631,27 +505,9 @@ mod tests {
     #[test]
     fn a_block_that_ends_the_file_without_a_line_break_has_none_in_its_value() {
         let mut out = String::new();
-        assert!(block_body(
-            false,
-            Chomp::Clip,
-            false,
-            2,
-            "a\nb",
-            "\r\n",
-            true,
-            &mut out
-        ));
+        assert!(block_body(false, Chomp::Clip, false, 2, "a\nb", "\r\n", true, &mut out));
         assert_eq!(out, "  a\r\n  b");
-        assert!(!block_body(
-            false,
-            Chomp::Clip,
-            false,
-            2,
-            "a\n",
-            "\n",
-            true,
-            &mut out
-        ));
+        assert!(!block_body(false, Chomp::Clip, false, 2, "a\n", "\n", true, &mut out));
         assert_eq!(out, "  a\r\n  b");
     }
 
@@ -666,7 +522,7 @@ mod tests {
             ("\ta\n", "\"\\ta\\n\""),
             ("\n", "\"\\n\""),
             ("a\r\n", "\"a\\r\\n\""),
-            ("true", "'true'"),
+            ("true", "\"true\""),
         ];
         for (text, wanted) in cases {
             assert_eq!(in_canonical_form(text, false), wanted);
@@ -725,8 +581,7 @@ mod tests {
             "%",
             "---",
         ];
-        prop::collection::vec(prop::sample::select(&PARTS[..]), 0..7)
-            .prop_map(|parts| parts.concat())
+        prop::collection::vec(prop::sample::select(&PARTS[..]), 0..7).prop_map(|parts| parts.concat())
     }
 
     proptest! {

@@ -36,14 +36,7 @@ impl Type {
 
     /// The type an `ENC[…]` value names. `null` is not among them: nulls stay in clear.
     pub fn from_name(name: &str) -> Option<Self> {
-        let named = [
-            Type::Str,
-            Type::Int,
-            Type::Float,
-            Type::Bool,
-            Type::Time,
-            Type::Comment,
-        ];
+        let named = [Type::Str, Type::Int, Type::Float, Type::Bool, Type::Time, Type::Comment];
         named.into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -58,25 +51,16 @@ pub struct Scalar<'a> {
 impl<'a> Scalar<'a> {
     /// A string as it is.
     pub fn text(text: &'a str) -> Self {
-        Scalar {
-            kind: Type::Str,
-            bytes: Cow::Borrowed(text.as_bytes()),
-        }
+        Scalar { kind: Type::Str, bytes: Cow::Borrowed(text.as_bytes()) }
     }
 
     /// The null value, which has no plaintext.
     pub fn null() -> Self {
-        Scalar {
-            kind: Type::Null,
-            bytes: Cow::Borrowed(&[]),
-        }
+        Scalar { kind: Type::Null, bytes: Cow::Borrowed(&[]) }
     }
 
     fn owned(kind: Type, text: String) -> Self {
-        Scalar {
-            kind,
-            bytes: Cow::Owned(text.into_bytes()),
-        }
+        Scalar { kind, bytes: Cow::Owned(text.into_bytes()) }
     }
 
     fn int(value: i64) -> Self {
@@ -89,10 +73,7 @@ impl<'a> Scalar<'a> {
 
     fn bool(value: bool) -> Self {
         let bytes: &'static [u8] = if value { b"True" } else { b"False" };
-        Scalar {
-            kind: Type::Bool,
-            bytes: Cow::Borrowed(bytes),
-        }
+        Scalar { kind: Type::Bool, bytes: Cow::Borrowed(bytes) }
     }
 
     fn time(stamp: Stamp) -> Result<Self, ResolveError> {
@@ -102,10 +83,7 @@ impl<'a> Scalar<'a> {
 
     /// The same value without a borrow.
     pub fn into_owned(self) -> Scalar<'static> {
-        Scalar {
-            kind: self.kind,
-            bytes: Cow::Owned(self.bytes.into_owned()),
-        }
+        Scalar { kind: self.kind, bytes: Cow::Owned(self.bytes.into_owned()) }
     }
 
     /// The plaintext as text; `None` for a string that is not UTF-8 (possible through `!!binary`).
@@ -152,14 +130,10 @@ impl ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ResolveError::Unsigned => {
-                f.write_str("integer from 2^63 to 2^64-1 (SOPS holds signed 64-bit integers)")
-            }
+            ResolveError::Unsigned => f.write_str("integer from 2^63 to 2^64-1 (SOPS holds signed 64-bit integers)"),
             ResolveError::TagMismatch(tag) => write!(f, "the value does not fit its tag !!{tag}"),
             ResolveError::Binary => f.write_str("!!binary value is not valid base64"),
-            ResolveError::TimeOffset => {
-                f.write_str("timestamp with a UTC offset of 24 hours or more")
-            }
+            ResolveError::TimeOffset => f.write_str("timestamp with a UTC offset of 24 hours or more"),
             ResolveError::JsonRange => f.write_str("number beyond the range of a 64-bit float"),
             ResolveError::Plaintext(kind) => {
                 write!(f, "decrypted value is not a valid {}", kind.name())
@@ -172,18 +146,11 @@ impl std::error::Error for ResolveError {}
 
 /// The typed value of a YAML scalar. `text` is the decoded content; `plain` says whether it stood unquoted (only then
 /// may an untagged scalar be anything but a string); `tag` is the full tag, such as `tag:yaml.org,2002:int` or `!`.
-pub fn resolve<'a>(
-    text: &'a str,
-    plain: bool,
-    tag: Option<&str>,
-) -> Result<Scalar<'a>, ResolveError> {
+pub fn resolve<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Result<Scalar<'a>, ResolveError> {
     match tag {
         None | Some("" | "!") if plain => implicit(text),
         None | Some("" | "!") => Ok(Scalar::text(text)),
-        Some(tag) => match tag
-            .strip_prefix("tag:yaml.org,2002:")
-            .or(tag.strip_prefix("!!"))
-        {
+        Some(tag) => match tag.strip_prefix("tag:yaml.org,2002:").or(tag.strip_prefix("!!")) {
             Some(core) => tagged(text, core),
             None => Ok(Scalar::text(text)),
         },
@@ -208,10 +175,7 @@ fn implicit(text: &str) -> Result<Scalar<'_>, ResolveError> {
 fn tagged<'a>(text: &'a str, core: &str) -> Result<Scalar<'a>, ResolveError> {
     let tag = match core {
         "binary" => {
-            return decode_base64(text).map(|bytes| Scalar {
-                kind: Type::Str,
-                bytes: Cow::Owned(bytes),
-            });
+            return decode_base64(text).map(|bytes| Scalar { kind: Type::Str, bytes: Cow::Owned(bytes) });
         }
         "null" => "null",
         "bool" => "bool",
@@ -249,9 +213,7 @@ fn lookup(text: &str, times: bool) -> Found {
     };
     match first {
         b'0'..=b'9' | b'+' | b'-' => numeric(text, times),
-        b'.' => word(text)
-            .or_else(|| number::float(text).map(|v| Found::Number(Number::Float(v))))
-            .unwrap_or(Found::Text),
+        b'.' => word(text).or_else(|| number::float(text).map(|v| Found::Number(Number::Float(v)))).unwrap_or(Found::Text),
         b't' | b'T' | b'f' | b'F' | b'n' | b'N' | b'~' => word(text).unwrap_or(Found::Text),
         _ => Found::Text,
     }
@@ -284,10 +246,7 @@ fn word(text: &str) -> Option<Found> {
 
 /// Standard base64 with padding; line breaks are skipped anywhere, other white space is an error.
 fn decode_base64(text: &str) -> Result<Vec<u8>, ResolveError> {
-    let mut digits: Vec<u8> = text
-        .bytes()
-        .filter(|b| !matches!(b, b'\r' | b'\n'))
-        .collect();
+    let mut digits: Vec<u8> = text.bytes().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
     let padding = digits.iter().rev().take_while(|b| **b == b'=').count();
     if !digits.len().is_multiple_of(4) || padding > 2 {
         return Err(ResolveError::Binary);
@@ -321,10 +280,7 @@ fn base64_value(digit: u8) -> Option<u8> {
 pub fn reread<'a>(kind: Type, plaintext: &'a [u8]) -> Result<Scalar<'a>, ResolveError> {
     let refused = ResolveError::Plaintext(kind);
     if matches!(kind, Type::Str | Type::Comment) {
-        return Ok(Scalar {
-            kind,
-            bytes: Cow::Borrowed(plaintext),
-        });
+        return Ok(Scalar { kind, bytes: Cow::Borrowed(plaintext) });
     }
     let text = std::str::from_utf8(plaintext).map_err(|_| refused)?;
     let canonical = match kind {
@@ -334,18 +290,13 @@ pub fn reread<'a>(kind: Type, plaintext: &'a [u8]) -> Result<Scalar<'a>, Resolve
         Type::Time => Stamp::from_rfc3339(text).and_then(|stamp| Scalar::time(stamp).ok()),
         Type::Null | Type::Str | Type::Comment => None,
     };
-    canonical
-        .map(|scalar| keep_borrow(scalar, plaintext))
-        .ok_or(refused)
+    canonical.map(|scalar| keep_borrow(scalar, plaintext)).ok_or(refused)
 }
 
 /// Avoids a second copy of the secret where the stored form is already canonical.
 fn keep_borrow<'a>(scalar: Scalar<'a>, plaintext: &'a [u8]) -> Scalar<'a> {
     match scalar.bytes == plaintext {
-        true => Scalar {
-            kind: scalar.kind,
-            bytes: Cow::Borrowed(plaintext),
-        },
+        true => Scalar { kind: scalar.kind, bytes: Cow::Borrowed(plaintext) },
         false => scalar,
     }
 }
@@ -363,9 +314,7 @@ pub fn resolve_json_number(text: &str) -> Result<Scalar<'static>, ResolveError> 
     if let Some(value) = number::decimal_int(text) {
         return Ok(Scalar::int(value));
     }
-    number::float(text)
-        .map(Scalar::float)
-        .ok_or(ResolveError::JsonRange)
+    number::float(text).map(Scalar::float).ok_or(ResolveError::JsonRange)
 }
 
 /// A scalar as SOPS's YAML writer prints it; strings and comments are returned as they are, without any quoting.
@@ -373,9 +322,7 @@ pub fn yaml_text<'s>(scalar: &'s Scalar<'_>) -> Cow<'s, str> {
     let text = String::from_utf8_lossy(&scalar.bytes);
     match scalar.kind {
         Type::Bool => Cow::Borrowed(bool_word(&text)),
-        Type::Float => number::float(&text)
-            .map(number::float_yaml)
-            .map_or(text, Cow::Owned),
+        Type::Float => number::float(&text).map(number::float_yaml).map_or(text, Cow::Owned),
         Type::Null => Cow::Borrowed("null"),
         Type::Str | Type::Comment | Type::Int | Type::Time => text,
     }
@@ -482,9 +429,7 @@ mod tests {
     }
 
     fn full_tag(property: &str) -> String {
-        let verbatim = property
-            .strip_prefix("!<")
-            .and_then(|t| t.strip_suffix('>'));
+        let verbatim = property.strip_prefix("!<").and_then(|t| t.strip_suffix('>'));
         match (verbatim, property.strip_prefix("!!")) {
             (Some(tag), _) => tag.to_owned(),
             (_, Some(core)) => format!("tag:yaml.org,2002:{core}"),
@@ -531,10 +476,7 @@ mod tests {
             checked += 1;
         }
         assert_eq!(checked + refused + skipped.len(), 239);
-        assert!(
-            (checked, refused) == (184, 10),
-            "{checked} checked, {refused} refused, {skipped:#?}"
-        );
+        assert!((checked, refused) == (184, 10), "{checked} checked, {refused} refused, {skipped:#?}");
     }
 
     fn shown(found: Result<Scalar, ResolveError>) -> String {
@@ -556,12 +498,7 @@ mod tests {
             ("12", true, core("timestamp"), "TagMismatch(\"timestamp\")"),
             ("", true, core("bool"), "TagMismatch(\"bool\")"),
             ("", true, core("int"), "TagMismatch(\"int\")"),
-            (
-                "9223372036854775808",
-                true,
-                core("float"),
-                "TagMismatch(\"float\")",
-            ),
+            ("9223372036854775808", true, core("float"), "TagMismatch(\"float\")"),
             ("9223372036854775808", true, core("int"), "Unsigned"),
             (".inf", false, core("float"), "float +Inf"),
             ("x", true, core("merge"), "str x"),
@@ -573,11 +510,7 @@ mod tests {
             ("2020-01-01T00:00:00+24:00", true, None, "TimeOffset"),
         ];
         for (text, plain, tag, wanted) in cases {
-            assert_eq!(
-                shown(resolve(text, plain, tag.as_deref())),
-                wanted,
-                "{text} {tag:?}"
-            );
+            assert_eq!(shown(resolve(text, plain, tag.as_deref())), wanted, "{text} {tag:?}");
         }
     }
 
@@ -593,26 +526,15 @@ mod tests {
             (Type::Float, ".inf", "Plaintext(Float)"),
             (Type::Bool, "t", "bool True"),
             (Type::Bool, "yes", "Plaintext(Bool)"),
-            (
-                Type::Time,
-                "2020-01-01T00:00:00.10+01:00",
-                "time 2020-01-01T00:00:00.1+01:00",
-            ),
+            (Type::Time, "2020-01-01T00:00:00.10+01:00", "time 2020-01-01T00:00:00.1+01:00"),
             (Type::Time, "2020-01-01", "Plaintext(Time)"),
             (Type::Null, "", "Plaintext(Null)"),
             (Type::Comment, " c", "comment  c"),
         ];
         for (kind, text, wanted) in cases {
-            assert_eq!(
-                shown(reread(kind, text.as_bytes())),
-                wanted,
-                "{kind:?} {text}"
-            );
+            assert_eq!(shown(reread(kind, text.as_bytes())), wanted, "{kind:?} {text}");
         }
-        assert_eq!(
-            reread(Type::Int, b"\xff"),
-            Err(ResolveError::Plaintext(Type::Int))
-        );
+        assert_eq!(reread(Type::Int, b"\xff"), Err(ResolveError::Plaintext(Type::Int)));
         assert!(reread(Type::Str, b"\xff").is_ok_and(|s| s.as_text().is_none()));
     }
 
@@ -622,26 +544,13 @@ mod tests {
             ("-0", "int 0", "0"),
             ("-0.0", "float -0", "-0"),
             ("1E2", "float 100", "100"),
-            (
-                "9223372036854775807",
-                "int 9223372036854775807",
-                "9223372036854775807",
-            ),
-            (
-                "12345678901234567890",
-                "float 12345678901234567000",
-                "12345678901234567000",
-            ),
+            ("9223372036854775807", "int 9223372036854775807", "9223372036854775807"),
+            ("12345678901234567890", "float 12345678901234567000", "12345678901234567000"),
             ("1e21", "float 1000000000000000000000", "1e+21"),
         ];
         for (text, wanted, json) in cases {
             let found = resolve_json_number(text);
-            assert!(
-                found
-                    .as_ref()
-                    .is_ok_and(|s| json_holds(s) && json_text(s) == json),
-                "{text}"
-            );
+            assert!(found.as_ref().is_ok_and(|s| json_holds(s) && json_text(s) == json), "{text}");
             assert_eq!(shown(found), wanted, "{text}");
         }
         assert_eq!(resolve_json_number("1e400"), Err(ResolveError::JsonRange));
@@ -650,10 +559,7 @@ mod tests {
     #[test]
     fn json_strings_are_html_safe() {
         let scalar = Scalar::text("<&>\"\\\n\u{1}\u{2028}\u{7f}é");
-        assert_eq!(
-            json_text(&scalar),
-            "\"\\u003c\\u0026\\u003e\\\"\\\\\\n\\u0001\\u2028\u{7f}é\""
-        );
+        assert_eq!(json_text(&scalar), "\"\\u003c\\u0026\\u003e\\\"\\\\\\n\\u0001\\u2028\u{7f}é\"");
     }
 
     #[test]

@@ -47,16 +47,7 @@ impl Stamp {
     fn date_only(text: &[u8]) -> Option<Self> {
         let mut cursor = Cursor(text);
         let (year, month, day) = cursor.date(false)?;
-        let stamp = Stamp {
-            year,
-            month,
-            day,
-            hour: 0,
-            minute: 0,
-            second: 0,
-            nanos: 0,
-            offset_minutes: 0,
-        };
+        let stamp = Stamp { year, month, day, hour: 0, minute: 0, second: 0, nanos: 0, offset_minutes: 0 };
         (cursor.0.is_empty() && stamp.is_valid()).then_some(stamp)
     }
 
@@ -71,21 +62,8 @@ impl Stamp {
         cursor.byte(b':')?;
         let second = cursor.number(strict)?;
         let nanos = cursor.fraction();
-        let offset_minutes = if separator == Separator::Spaces {
-            0
-        } else {
-            cursor.zone()?
-        };
-        let stamp = Stamp {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            nanos,
-            offset_minutes,
-        };
+        let offset_minutes = if separator == Separator::Spaces { 0 } else { cursor.zone()? };
+        let stamp = Stamp { year, month, day, hour, minute, second, nanos, offset_minutes };
         (cursor.0.is_empty() && stamp.is_valid()).then_some(stamp)
     }
 
@@ -100,15 +78,7 @@ impl Stamp {
     /// RFC 3339 with up to nine fractional digits, trailing zeros cut, `Z` for a zero offset. `None` for an offset of
     /// a day or more, which the format cannot express.
     pub fn to_rfc3339(self) -> Option<String> {
-        let Stamp {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = self;
+        let Stamp { year, month, day, hour, minute, second, .. } = self;
         let mut out = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
         if self.nanos != 0 {
             out.push_str(format!(".{:09}", self.nanos).trim_end_matches('0'));
@@ -152,12 +122,7 @@ impl Cursor<'_> {
 
     /// One or two digits, or exactly two if `fixed`.
     fn number(&mut self, fixed: bool) -> Option<u32> {
-        let digit = |index: usize| {
-            self.0
-                .get(index)
-                .filter(|b| b.is_ascii_digit())
-                .map(|b| u32::from(b - b'0'))
-        };
+        let digit = |index: usize| self.0.get(index).filter(|b| b.is_ascii_digit()).map(|b| u32::from(b - b'0'));
         let (value, length) = match (digit(0)?, digit(1)) {
             (tens, Some(ones)) => (tens * 10 + ones, 2),
             (ones, None) if !fixed => (ones, 1),
@@ -240,14 +205,8 @@ mod tests {
             ("2020-1-1", "2020-01-01T00:00:00Z"),
             ("2020-02-29", "2020-02-29T00:00:00Z"),
             ("2020-1-2T3:4:5Z", "2020-01-02T03:04:05Z"),
-            (
-                "2020-01-01t00:00:00,50+01:30",
-                "2020-01-01T00:00:00.5+01:30",
-            ),
-            (
-                "2020-01-01T00:00:00.1234567899Z",
-                "2020-01-01T00:00:00.123456789Z",
-            ),
+            ("2020-01-01t00:00:00,50+01:30", "2020-01-01T00:00:00.5+01:30"),
+            ("2020-01-01T00:00:00.1234567899Z", "2020-01-01T00:00:00.123456789Z"),
             ("2020-01-01T00:00:00-00:00", "2020-01-01T00:00:00Z"),
             ("2020-01-01T00:00:00+00:60", "2020-01-01T00:00:00+01:00"),
             ("2020-01-01    2:3:4", "2020-01-01T02:03:04Z"),
@@ -289,17 +248,8 @@ mod tests {
 
     #[test]
     fn encrypted_timestamps() {
-        assert_eq!(
-            rfc3339("2020-01-01T1:02:03.10Z").as_deref(),
-            Some("2020-01-01T01:02:03.1Z")
-        );
-        for text in [
-            "2020-1-01T00:00:00Z",
-            "2020-01-01t00:00:00Z",
-            "2020-01-01T00:0:00Z",
-            "2020-01-01",
-            "",
-        ] {
+        assert_eq!(rfc3339("2020-01-01T1:02:03.10Z").as_deref(), Some("2020-01-01T01:02:03.1Z"));
+        for text in ["2020-1-01T00:00:00Z", "2020-01-01t00:00:00Z", "2020-01-01T00:0:00Z", "2020-01-01", ""] {
             assert_eq!(rfc3339(text), None, "{text}");
         }
     }

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use granit_parser::{Event as Granit, Options, Parser, ScalarStyle, ScanError, Span as GranitSpan, StructureStyle, Tag};
 
+use super::block_scalar::BlockScalar;
 use super::render::{self, Style};
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
-use super::block_scalar::BlockScalar;
 use super::{comment, edit::Edits, second, yaml_block, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
@@ -294,7 +294,10 @@ impl<'s> Builder<'s> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.refuse(span, &format!("nested deeper than {MAX_DEPTH} levels, the most that is read")));
         }
-        let range = self.span(span);
+        let mut range = self.span(span);
+        if kind == Kind::Sequence && style == StructureStyle::Block {
+            range.start = self.dash(range.start as usize) as u32;
+        }
         let text = Text::default();
         let id = self.tagged(kind, Style::Plain, range, text, 0, tag, span)?;
         let inherited = self.document.nodes[id as usize].flow;
@@ -306,8 +309,36 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
+    /// Where the first `-` of a block sequence stands: for one at its key's column the parser gives its first item.
+    fn dash(&self, start: usize) -> usize {
+        let source = self.document.source;
+        let is_dash = |at: usize| source[at..].starts_with('-') && source[at + 1..].chars().next().is_none_or(char::is_whitespace);
+        if is_dash(start) {
+            return start;
+        }
+        let mut end = start;
+        while end > self.cursor {
+            let line = self.document.line_start(end);
+            let first = line + (source[line..].len() - source[line..].trim_start_matches(' ').len());
+            if first < end && first >= self.cursor && is_dash(first) {
+                return first;
+            }
+            end = line.saturating_sub(1);
+        }
+        start
+    }
+
     #[allow(clippy::too_many_arguments)]
-    fn tagged(&mut self, kind: Kind, style: Style, range: Span, text: Text, aux: u32, tag: Option<Cow<'_, Tag>>, span: &GranitSpan) -> Result<NodeId> {
+    fn tagged(
+        &mut self,
+        kind: Kind,
+        style: Style,
+        range: Span,
+        text: Text,
+        aux: u32,
+        tag: Option<Cow<'_, Tag>>,
+        span: &GranitSpan,
+    ) -> Result<NodeId> {
         let id = self.node(kind, style, range, text, aux)?;
         let node = &self.document.nodes[id as usize];
         if node.flow && kind == Kind::Scalar {
@@ -431,7 +462,11 @@ fn refuse_keys(document: &Document<'_>) -> Result<()> {
         for (key, _) in document.entries(id as NodeId) {
             refuse_key(document, key)?;
             if !seen.insert(document.key_text(key)) {
-                return Err(document.error(key, ErrorKind::Unreadable, "this key stands twice in the same mapping, only one value could be kept"));
+                return Err(document.error(
+                    key,
+                    ErrorKind::Unreadable,
+                    "this key stands twice in the same mapping, only one value could be kept",
+                ));
             }
         }
     }
@@ -442,7 +477,8 @@ fn refuse_key(document: &Document<'_>, key: NodeId) -> Result<()> {
     let node = document.node(key);
     let target = if node.kind == Kind::Alias { document.node(node.target()) } else { node };
     if target.kind != Kind::Scalar {
-        return Err(Error::new(ErrorKind::Unreadable, "a list or mapping as a key, expected a string").at(document.source, node.span.start as usize));
+        return Err(Error::new(ErrorKind::Unreadable, "a list or mapping as a key, expected a string")
+            .at(document.source, node.span.start as usize));
     }
     let scalar = document.scalar(key)?;
     if scalar.kind != Type::Str {

@@ -70,7 +70,12 @@ pub(super) fn remove(document: &Document<'_>, bare: &str, edits: &mut Edits) {
         let end = document.line_end(last_byte(document, block));
         let after = document.source[end..].find('\n').map_or(document.source.len(), |newline| end + newline + 1);
         let only = document.node(part.root).end == document.node(block).end && key == part.root + 1;
-        edits.replace(Span::new(start, after), if only && at == 0 { bare } else { "" });
+        let left = match (only, at) {
+            (true, 0) => bare,
+            (true, _) => "{}\n",
+            (false, _) => "",
+        };
+        edits.replace(Span::new(start, after), left);
     }
 }
 

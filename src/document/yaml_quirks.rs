@@ -116,7 +116,8 @@ pub(super) fn refuse_in_flow(source: &str, span: Span, style: Style, key: bool, 
         return Err(unreadable(source, tag.start as usize, "a tag without a blank after it, genuine sops refuses it inside brackets"));
     }
     if style == Style::Plain && (bytes[start..end].starts_with(b":") || bytes[start..end].contains(&b'?')) {
-        return Err(unreadable(source, start, "a plain value with `?`, or `:` first, inside brackets, genuine sops refuses it").hint("quote the value"));
+        return Err(unreadable(source, start, "a plain value with `?`, or `:` first, inside brackets, genuine sops refuses it")
+            .hint("quote the value"));
     }
     let gap = &source[end..];
     let colon = gap.trim_start();
@@ -167,10 +168,14 @@ fn refuse_tab(document: &Document<'_>, at: usize, line: &str) -> Result<()> {
         let node = document.node(*id);
         (node.kind == NodeKind::Scalar || node.flow) && (at as u32) < node.span.end
     };
-    let mut ancestors = std::iter::successors(Some(previous as NodeId), |id| Some(document.node(*id).parent).filter(|parent| *parent != NONE));
+    let mut ancestors =
+        std::iter::successors(Some(previous as NodeId), |id| Some(document.node(*id).parent).filter(|parent| *parent != NONE));
     let node = document.node(previous as NodeId);
     let column = document.column(at);
-    let after_plain = line.trim().is_empty() && node.kind == NodeKind::Scalar && node.style == Style::Plain && column > document.parent_column(previous as NodeId);
+    let after_plain = line.trim().is_empty()
+        && node.kind == NodeKind::Scalar
+        && node.style == Style::Plain
+        && column > document.parent_column(previous as NodeId);
     // Below a block scalar every line with a deeper indentation is its content, or skipped.
     let after_block = line.trim().is_empty() && node.is_block_scalar();
     if ancestors.any(|id| around(&id)) || after_plain || after_block {
@@ -226,7 +231,8 @@ pub(super) struct Normal {
 
 /// The offset in the source of an offset in the parsed text.
 pub(super) fn original_offset(shifts: &[Shift], at: usize) -> usize {
-    let moved: isize = shifts.iter().take_while(|shift| if shift.bytes < 0 { shift.at < at } else { shift.at <= at }).map(|shift| shift.bytes).sum();
+    let moved: isize =
+        shifts.iter().take_while(|shift| if shift.bytes < 0 { shift.at < at } else { shift.at <= at }).map(|shift| shift.bytes).sum();
     at.saturating_add_signed(moved)
 }
 

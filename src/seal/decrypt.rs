@@ -33,7 +33,7 @@ pub struct Opened {
 /// `DecryptTree` (25) with position and key path for a value that can't be decrypted; `MacMismatch` (51) unless
 /// `ignore_mac`.
 pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
-    let selection = Selection::of_metadata(metadata.selector.as_ref())?;
+    let selection = Selection::of_metadata(metadata.selector.as_ref());
     let walk = walk::walk(document, &selection)?;
     let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
     let values = opener.values()?;
@@ -103,7 +103,8 @@ impl<'r> Opener<'r, '_> {
 
     fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'r>> {
         let kind = Type::from_name(token.kind).ok_or_else(|| self.fail(leaf, "an encrypted value of a type that isn't known"))?;
-        let plaintext = self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;
+        let plaintext =
+            self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;
         let value = resolve::reread(kind, &plaintext).map_err(|why| self.fail(leaf, &why.to_string()))?;
         Ok(Plain { value: value.into_owned(), encrypted: true })
     }
@@ -142,7 +143,10 @@ impl<'r> Opener<'r, '_> {
         let opened = Token::parse(text).and_then(|token| self.cipher.decrypt(&token, LAYOUT_DATA).ok());
         let record = opened.and_then(|bytes| std::str::from_utf8(&bytes).ok().and_then(layout::from_json));
         record.unwrap_or_else(|| {
-            notes.push("the layout record (kveil_layout) can't be read by this version and is ignored: values are right, their style may differ".to_owned());
+            notes.push(
+                "the layout record (kveil_layout) can't be read by this version and is ignored: values are right, their style may differ"
+                    .to_owned(),
+            );
             Vec::new()
         })
     }
@@ -261,11 +265,14 @@ fn path_of(document: &Document<'_>, id: NodeId) -> String {
 
 fn mismatch(why: &str) -> Error {
     let error = Error::new(ErrorKind::MacMismatch, format!("MAC mismatch: {why}"));
-    error.hint("the file was changed without the data key, or damaged: compare it with its last good version")
+    error
+        .hint("the file was changed without the data key, or damaged: compare it with its last good version")
         .hint("--ignore-mac shows what can still be read; don't deploy it")
 }
 
 /// Whether a document has a `sops` block at its top.
 pub fn is_encrypted(document: &Document<'_>) -> bool {
-    document.parts.first().is_some_and(|part| part.root != NONE && document.node(part.root).kind == Kind::Mapping && document.get(part.root, "sops").is_some())
+    document.parts.first().is_some_and(|part| {
+        part.root != NONE && document.node(part.root).kind == Kind::Mapping && document.get(part.root, "sops").is_some()
+    })
 }

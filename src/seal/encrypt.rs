@@ -58,9 +58,17 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     refuse_leaks(document, &walk)?;
     let values = resolve_all(document, &walk)?;
     let mac = mac_of(&walk, &values, request.metadata.mac_only_encrypted);
-    let mut sealer = Sealer { document, walk: &walk, values: &values, cipher: request.cipher, ivs: Ivs::new(), edits: Edits::default(), entries: Vec::new() };
+    let mut sealer = Sealer {
+        document,
+        walk: &walk,
+        values: &values,
+        cipher: request.cipher,
+        ivs: Ivs::new(),
+        edits: Edits::default(),
+        entries: Vec::new(),
+    };
     sealer.values()?;
-    let comments = sealer.comments()?;
+    let comments = sealer.comments(request.selection)?;
     sealer.alias_keys();
     sealer.roots();
     sealer.end_of_file();
@@ -81,7 +89,8 @@ fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
     for (at, part) in document.parts.iter().enumerate() {
         if let Some(block) = document.get(part.root, "sops") {
             let kind = if at == 0 { ErrorKind::AlreadyEncrypted } else { ErrorKind::Emit };
-            let error = document.error(block - 1, kind, "the file already has a top-level `sops` entry, it is encrypted or uses the reserved name");
+            let error =
+                document.error(block - 1, kind, "the file already has a top-level `sops` entry, it is encrypted or uses the reserved name");
             return Err(error.hint("to change an encrypted file, decrypt it first; a key of your own needs another name"));
         }
     }
@@ -106,7 +115,8 @@ fn refuse_leaks(document: &Document<'_>, walk: &Walk) -> Result<()> {
     for leaf in walk.leaves.iter().filter(|leaf| leaf.alias != NONE) {
         let elsewhere = places[leaf.node as usize].unwrap_or(leaf.selected);
         if elsewhere != leaf.selected && hidden(&document.scalar(leaf.node)?) {
-            let message = format!("this alias would leave a value in clear that is encrypted elsewhere, that of {}", document.key_path(leaf.node));
+            let message =
+                format!("this alias would leave a value in clear that is encrypted elsewhere, that of {}", document.key_path(leaf.node));
             let error = document.error(leaf.alias, ErrorKind::EncryptTree, message);
             return Err(error.hint("write the value out in place of the alias, or have the rule select both places"));
         }
@@ -343,7 +353,7 @@ impl Sealer<'_, '_> {
         Ok(())
     }
 
-    fn comments(&mut self) -> Result<usize> {
+    fn comments(&mut self, selection: &Selection) -> Result<usize> {
         let mut count = 0;
         for remark in self.walk.remarks.iter().filter(|remark| remark.selected) {
             let comment = &self.document.comments[remark.comment];
@@ -355,6 +365,12 @@ impl Sealer<'_, '_> {
             let mut token = String::from("#");
             let path = self.walk.path(remark.path);
             self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.next()?, &mut token)?;
+            if selection.matches_comment(&token[1..]) {
+                let message = "the encrypted comment would match the rule itself, what follows it would count as in clear";
+                return Err(Error::new(ErrorKind::EncryptTree, message)
+                    .at(self.document.source, comment.span.start as usize)
+                    .hint("make the pattern more specific"));
+            }
             self.edits.replace(comment.span, &token);
             count += 1;
         }
@@ -372,7 +388,8 @@ impl Sealer<'_, '_> {
         let line = document.line_start(start);
         let before = document.source[line..start].trim_end_matches([' ', '\t']).len() + line;
         let from = if comment.inline { before } else { line };
-        let after = document.source[comment.span.end as usize..].find('\n').map_or(document.source.len(), |n| comment.span.end as usize + n + 1);
+        let after =
+            document.source[comment.span.end as usize..].find('\n').map_or(document.source.len(), |n| comment.span.end as usize + n + 1);
         let to = if comment.inline { comment.span.end as usize } else { after };
         let number = document.source[..start].bytes().filter(|byte| *byte == b'\n').count();
         let path = vec![layout::Step::Index(number as u64)];
@@ -410,7 +427,13 @@ impl Sealer<'_, '_> {
         let last = document.nodes.len() as NodeId - 1;
         let node = document.node(last);
         let open = node.is_block_scalar() && node.span.end as usize == document.source.len() && !document.header(last).contains('-');
-        let clear = open && self.walk.leaves.iter().zip(self.values).any(|(leaf, value)| leaf.node == last && leaf.alias == NONE && !(leaf.selected && hidden(value)));
+        let clear = open
+            && self
+                .walk
+                .leaves
+                .iter()
+                .zip(self.values)
+                .any(|(leaf, value)| leaf.node == last && leaf.alias == NONE && !(leaf.selected && hidden(value)));
         let (path, bytes) = if clear { (document.steps(last), document.header(last).to_owned()) } else { (Vec::new(), String::new()) };
         if clear {
             let start = node.span.start as usize;

@@ -37,7 +37,8 @@ pub fn restore(document: &Document<'_>, walk: &Walk, values: &[Plain<'_>], entri
     if entries.is_empty() {
         return restored;
     }
-    let by_node = walk.leaves.iter().zip(values).filter(|(leaf, _)| leaf.alias == NONE).map(|(leaf, plain)| (leaf.node, &plain.value)).collect();
+    let by_node =
+        walk.leaves.iter().zip(values).filter(|(leaf, _)| leaf.alias == NONE).map(|(leaf, plain)| (leaf.node, &plain.value)).collect();
     let ends_open = entries.iter().any(|entry| entry.kind == EntryKind::End);
     let places = Places::of(document);
     let mut restorer = Restorer { document, values: by_node, ends_open, edits, restored: &mut restored, places };
@@ -243,7 +244,8 @@ impl Restorer<'_, '_> {
         let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         let anchored = |candidate: &NodeId| {
             let props = document.props(*candidate);
-            props.anchor_span.is_some_and(|span| &document.slice(span)[1..] == name) && document.node(*candidate).document == document.node(id).document
+            props.anchor_span.is_some_and(|span| &document.slice(span)[1..] == name)
+                && document.node(*candidate).document == document.node(id).document
         };
         (0..id).rev().find(anchored).filter(|_| word)
     }
@@ -293,10 +295,12 @@ impl Restorer<'_, '_> {
 
 fn reads_as(text: &str, value: &Scalar<'_>) -> bool {
     let Ok(document) = yaml::parse(text) else { return false };
-    let scalars: Vec<NodeId> = (0..document.nodes.len() as NodeId).filter(|id| {
-        let node = document.node(*id);
-        node.kind != Kind::Mapping && node.kind != Kind::Sequence && node.role != Role::Key
-    }).collect();
+    let scalars: Vec<NodeId> = (0..document.nodes.len() as NodeId)
+        .filter(|id| {
+            let node = document.node(*id);
+            node.kind != Kind::Mapping && node.kind != Kind::Sequence && node.role != Role::Key
+        })
+        .collect();
     let [only] = scalars.as_slice() else { return false };
     document.comments.is_empty() && document.node(*only).kind == Kind::Scalar && document.scalar(*only).is_ok_and(|scalar| scalar == *value)
 }

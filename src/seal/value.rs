@@ -1,10 +1,10 @@
 //! `ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]`: one encrypted value (SOPS).
 
+use aes_gcm::AesGcm;
 use aes_gcm::aead::array::Array;
 use aes_gcm::aead::consts::{U12, U16, U32};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::aes::Aes256;
-use aes_gcm::AesGcm;
 use base64_simd::STANDARD;
 use zeroize::Zeroizing;
 
@@ -60,15 +60,19 @@ impl Cipher {
         let mut buffer = Zeroizing::new(STANDARD.decode_to_vec(token.data).map_err(|_| broken())?);
         let iv = STANDARD.decode_to_vec(token.iv).map_err(|_| broken())?;
         let tag = STANDARD.decode_to_vec(token.tag).map_err(|_| broken())?;
-        let tag: [u8; TAG_LENGTH] = tag.try_into().map_err(|_| Error::new(Kind::DecryptTree, "the tag of the encrypted value is not 16 bytes"))?;
+        let tag: [u8; TAG_LENGTH] =
+            tag.try_into().map_err(|_| Error::new(Kind::DecryptTree, "the tag of the encrypted value is not 16 bytes"))?;
         self.open(&iv, additional_data, &mut buffer, &Array::<u8, U16>::from(tag))?;
         Ok(buffer)
     }
 
     fn open(&self, iv: &[u8], additional_data: &[u8], buffer: &mut [u8], tag: &Array<u8, U16>) -> Result<()> {
-        let failed = Error::new(Kind::DecryptTree, "the encrypted value doesn't fit its key path or the data key: it was changed, moved or renamed");
+        let failed =
+            Error::new(Kind::DecryptTree, "the encrypted value doesn't fit its key path or the data key: it was changed, moved or renamed");
         let opened = match iv.len() {
-            IV_LENGTH => Array::<u8, U32>::try_from(iv).map(|nonce| self.long.decrypt_inout_detached(&nonce, additional_data, buffer.into(), tag)),
+            IV_LENGTH => {
+                Array::<u8, U32>::try_from(iv).map(|nonce| self.long.decrypt_inout_detached(&nonce, additional_data, buffer.into(), tag))
+            }
             12 => {
                 let short = AesGcm::<Aes256, U12>::new(&Array::from(*self.key));
                 Array::<u8, U12>::try_from(iv).map(|nonce| short.decrypt_inout_detached(&nonce, additional_data, buffer.into(), tag))

@@ -2,11 +2,11 @@
 
 use super::decrypt;
 use super::value::Cipher;
-use crate::document::{Document, Event, Kind, NodeId};
 use crate::document::render::Style;
+use crate::document::value::Value;
+use crate::document::{Document, Event, Kind, NodeId};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
-use crate::document::value::Value;
 
 /// Checks that `output` is a file that every reader sees alike, and that decrypting it gives `source` back, byte for
 /// byte. `own_reader` is what the second reader says of the source: its refusal counts only if it could read that.
@@ -26,7 +26,8 @@ fn decrypts_to(document: &Document<'_>, cipher: &Cipher, source: &str) -> Result
     let root = document.parts.first().map(|part| part.root).and_then(|root| document.get(root, "sops"));
     let block = root.ok_or_else(|| doubt("the output has no sops block"))?;
     let metadata = Metadata::read(&Value::of(document, block)?)?;
-    let opened = decrypt::decrypt(document, &metadata, cipher, false).map_err(|error| doubt(&format!("the output doesn't decrypt ({})", error.message)))?;
+    let opened = decrypt::decrypt(document, &metadata, cipher, false)
+        .map_err(|error| doubt(&format!("the output doesn't decrypt ({})", error.message)))?;
     if opened.text.as_str() != source {
         let at = opened.text.bytes().zip(source.bytes()).take_while(|(a, b)| a == b).count();
         return Err(doubt("decrypting the output doesn't give the input back").at(source, at));
@@ -87,6 +88,8 @@ impl Reading<'_, '_, '_> {
 
     fn collection(&mut self, id: NodeId, opening: &Event) -> bool {
         let document = self.document;
-        self.events.next() == Some(opening) && document.children(id).all(|child| self.node(child)) && self.events.next() == Some(&Event::Close)
+        self.events.next() == Some(opening)
+            && document.children(id).all(|child| self.node(child))
+            && self.events.next() == Some(&Event::Close)
     }
 }

@@ -54,8 +54,22 @@ impl Walk {
 /// `Unreadable` (2) when aliases stand for more than [`MAX_EXPANDED`] nodes; `EncryptTree` (23) when a comment rule
 /// matches a comment that can't be tied to a value with certainty.
 pub fn walk(document: &Document<'_>, selection: &Selection) -> Result<Walk> {
-    let walk = Walk { leaves: Vec::with_capacity(document.nodes.len() / 2), remarks: Vec::new(), paths: String::with_capacity(document.source.len() / 2) };
-    let mut walker = Walker { document, selection, walk, path: String::new(), alias: NONE, expanded: 0, before: HashMap::new(), at_end: HashMap::new(), place: Span::default() };
+    let walk = Walk {
+        leaves: Vec::with_capacity(document.nodes.len() / 2),
+        remarks: Vec::new(),
+        paths: String::with_capacity(document.source.len() / 2),
+    };
+    let mut walker = Walker {
+        document,
+        selection,
+        walk,
+        path: String::new(),
+        alias: NONE,
+        expanded: 0,
+        before: HashMap::new(),
+        at_end: HashMap::new(),
+        place: Span::default(),
+    };
     walker.index_comments();
     for part in &document.parts {
         if part.root != NONE {

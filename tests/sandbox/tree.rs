@@ -214,7 +214,9 @@ fn integer(text: &str) -> Option<Tree> {
         return None;
     }
     let lower = digits.to_ascii_lowercase();
-    let radix = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)].into_iter().find(|(prefix, _)| lower.len() > prefix.len() && lower.starts_with(prefix));
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)]
+        .into_iter()
+        .find(|(prefix, _)| lower.len() > prefix.len() && lower.starts_with(prefix));
     let number = match radix {
         Some((prefix, radix)) => i128::from_str_radix(&lower[prefix.len()..], radix).ok()?,
         None => lower.parse().ok()?,
