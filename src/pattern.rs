@@ -18,7 +18,7 @@ use regex::bytes::{Regex, RegexBuilder};
 /// The largest count in a repetition, and the largest product of nested counts.
 const MAX_REPEAT: u32 = 1000;
 /// The deepest nesting of groups and repetitions.
-const MAX_HEIGHT: usize = 250;
+const MAX_HEIGHT: usize = 100;
 /// The largest compiled expression, in bytes.
 const SIZE_LIMIT: usize = 64 << 20;
 /// Up to this [`cost`] a compiled expression is far below [`SIZE_LIMIT`].

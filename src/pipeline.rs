@@ -73,10 +73,38 @@ pub fn metadata_of(document: &Document<'_>) -> Result<Metadata> {
     Metadata::read(&Value::of(document, block)?)
 }
 
+/// Decrypts the text of a file with the identities at hand.
+///
+/// # Errors
+/// `Generic` (1) for text that can't be read or has no `sops` block, `NoDataKey` (128), `DecryptTree` (25),
+/// `MacMismatch` (51) unless `ignore_mac`.
+pub fn decrypt_text(
+    text: &str,
+    format: &'static dyn Format,
+    identities: &Identities,
+    order: &[String],
+    ignore_mac: bool,
+) -> Result<decrypt::Opened> {
+    let opened = |text: &str| decrypt(&format.parse(text).map_err(as_generic)?, identities, order, ignore_mac);
+    // Positions in errors are those of the whole file.
+    match format.without_repeats(text) {
+        Some(shorter) => opened(&shorter).or_else(|_| opened(text)),
+        None => opened(text),
+    }
+}
+
+/// Text that can't be read is an input error of encrypt; decrypt has 1 for it, as genuine sops.
+fn as_generic(mut error: Error) -> Error {
+    if matches!(error.kind, Kind::Unreadable | Kind::EncryptTree) {
+        error.kind = Kind::Generic;
+    }
+    error
+}
+
 /// Decrypts a parsed file with the identities at hand.
 ///
 /// # Errors
-/// `NoDataKey` (128), `DecryptTree` (25), `MacMismatch` (51) unless `ignore_mac`.
+/// As [`decrypt_text`].
 pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String], ignore_mac: bool) -> Result<decrypt::Opened> {
     let metadata = metadata_of(document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;

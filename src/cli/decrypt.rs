@@ -123,20 +123,11 @@ fn one(context: &Context, args: &Args, order: &[String], identities: &Identities
     let format = args.types.input(&name, &text).map_err(located)?;
     let to = args.types.output(format).map_err(located)?;
     let indent = indent(context, args, to)?;
-    // Text that can't be read is an input error of encrypt; decrypt has 1 for it, as genuine sops.
-    let document = format.parse(&text).map_err(read_error).map_err(located)?;
-    let opened = pipeline::decrypt(&document, identities, order, args.ignore_mac).map_err(located)?;
+    let opened = pipeline::decrypt_text(&text, format, identities, order, args.ignore_mac).map_err(located)?;
     let plain = shown(args, opened.text, format, to, indent).map_err(located)?;
     write(args, input, &plain).map_err(located)?;
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();
     Ok(Done { name, format: to, text: plain, notes })
-}
-
-fn read_error(mut error: Error) -> Error {
-    if error.kind == Kind::Unreadable || error.kind == Kind::EncryptTree {
-        error.kind = Kind::Generic;
-    }
-    error
 }
 
 /// A configuration with mistakes must not stop a deployment: it counts only for the layout of what is converted.

@@ -44,9 +44,8 @@ pub(super) fn explicit_indent(token: &[u8]) -> Option<usize> {
 
 /// Indentation of the first line that isn't blank; 0 if all are.
 pub(super) fn first_indent(body: &[u8]) -> usize {
-    body.split(|byte| *byte == b'\n')
-        .find(|line| line.iter().any(|byte| !matches!(byte, b' ' | b'\r')))
-        .map_or(0, |line| line.iter().take_while(|byte| **byte == b' ').count())
+    let first = body.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r')).unwrap_or(0);
+    body[..first].iter().rev().take_while(|byte| **byte == b' ').count()
 }
 
 /// Skips key indicators, tags, anchors, comments and blanks up to a block scalar's `|` or `>`.

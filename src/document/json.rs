@@ -60,6 +60,10 @@ impl Format for Json {
         Ok(())
     }
 
+    fn without_repeats(&self, _text: &str) -> Option<String> {
+        None
+    }
+
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String> {
         json_second::read(text)
     }

@@ -191,6 +191,7 @@ pub struct Document<'s> {
     pub comments: Vec<Comment>,
     /// The documents (one, except in YAML).
     pub parts: Vec<Part>,
+    newline: &'static str,
     props: Vec<Props>,
     arena: Zeroizing<String>,
 }
@@ -203,6 +204,7 @@ impl<'s> Document<'s> {
             nodes: Vec::with_capacity(source.len() / 24 + 4),
             comments: Vec::new(),
             parts: Vec::new(),
+            newline: newline_of(source),
             props: vec![Props::default()],
             arena: Zeroizing::new(String::new()),
         }
@@ -311,10 +313,7 @@ impl<'s> Document<'s> {
 
     /// The line break that the file uses most.
     pub fn newline(&self) -> &'static str {
-        let head = &self.source.as_bytes()[..self.source.len().min(1 << 16)];
-        let breaks = head.iter().filter(|byte| **byte == b'\n').count();
-        let crlf = head.windows(2).filter(|pair| pair == b"\r\n").count();
-        if crlf * 2 > breaks { "\r\n" } else { "\n" }
+        self.newline
     }
 
     /// Whether this is JSON, where comments, aliases and styles don't exist.
@@ -344,6 +343,14 @@ impl<'s> Document<'s> {
         self.arena.push_str(text);
         Text { start, len: text.len() as u32, owned: true }
     }
+}
+
+/// The line break that the head of a text uses most.
+fn newline_of(source: &str) -> &'static str {
+    let head = &source.as_bytes()[..source.len().min(1 << 12)];
+    let breaks = memchr::memchr_iter(b'\n', head).count();
+    let crlf = memchr::memmem::find_iter(head, b"\r\n").count();
+    if crlf * 2 > breaks { "\r\n" } else { "\n" }
 }
 
 /// Iterator over the children of a collection.
@@ -385,6 +392,8 @@ pub trait Format: Sync {
     /// # Errors
     /// `Unreadable` (2) with the position.
     fn refuse_plain(&self, source: &str) -> Result<()>;
+    /// `text` without what repeats the first document's block, if anything does.
+    fn without_repeats(&self, text: &str) -> Option<String>;
     /// A second, independent reader's view of `text`, for checking an output before it is written.
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String>;
     /// A list, which is no file of its own, as `--extract` shows it.

@@ -57,6 +57,9 @@ pub fn plain_safe(text: &str, flow: bool) -> bool {
     let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
         return false;
     };
+    if first.is_ascii_alphanumeric() && bytes.iter().all(|byte| WORD[*byte as usize]) {
+        return true;
+    }
     may_start_plain(first, bytes.get(1).copied(), flow)
         && !matches!(last, b' ' | b':')
         && !text.contains(": ")
@@ -69,6 +72,18 @@ pub fn plain_safe(text: &str, flow: bool) -> bool {
             .chars()
             .all(|c| is_printable(c) && c != '\t' && !(flow && ends_plain_in_flow(c)))
 }
+
+/// Characters without a meaning in YAML anywhere but at the start of a scalar: base64, names, paths.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let word = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_.-@$%";
+    let mut at = 0;
+    while at < word.len() {
+        table[word[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// An indicator cannot start a plain scalar, except `-`, `?` and `:` before a non-space; in a flow collection SOPS's
 /// YAML library takes `?` and `:` for indicators whatever follows.
@@ -266,7 +281,10 @@ fn can_fold(text: &str) -> bool {
 }
 
 fn block_printable(text: &str) -> bool {
-    text.chars().all(|c| c == '\n' || is_printable(c))
+    let plain = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~');
+    // Whole chunks at a time: the compiler makes vector code of it.
+    let ascii = text.as_bytes().chunks(64).all(|chunk| chunk.iter().fold(true, |all, byte| all & plain(byte)));
+    ascii || text.chars().all(|c| c == '\n' || is_printable(c))
 }
 
 /// Between two lines of a folded scalar one line break reads as a space, so a line break takes an empty line.

@@ -50,6 +50,10 @@ impl Format for Yaml {
         yaml_quirks::refuse_foreign_breaks(source)
     }
 
+    fn without_repeats(&self, text: &str) -> Option<String> {
+        yaml_block::without_repeats(text)
+    }
+
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String> {
         second::yaml(text)
     }
@@ -453,7 +457,7 @@ fn is_marker(line: &[u8]) -> bool {
 
 /// Refuses keys that aren't strings (sops has no place for them in its key paths) and keys given twice.
 fn refuse_keys(document: &Document<'_>) -> Result<()> {
-    let mut seen: HashSet<&str> = HashSet::new();
+    let mut seen: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
     for (id, node) in document.nodes.iter().enumerate() {
         if node.kind != Kind::Mapping {
             continue;

@@ -11,7 +11,8 @@ const INDENT: usize = 4;
 /// Adds the block to document 0 and to every other document with content (kustomize splits files, and a document
 /// without its block can't be decrypted).
 pub(super) fn add(document: &Document<'_>, metadata: &Value, indent: Option<usize>, edits: &mut Edits) {
-    let mut block = String::new();
+    // Documents of one file have the same block, unless their root is indented.
+    let mut blocks: Vec<(usize, String)> = Vec::new();
     for (at, part) in document.parts.iter().enumerate() {
         let mapping = part.root != NONE && document.node(part.root).kind == Kind::Mapping;
         if !mapping && at > 0 {
@@ -22,13 +23,18 @@ pub(super) fn add(document: &Document<'_>, metadata: &Value, indent: Option<usiz
             continue;
         }
         let base = if mapping { document.column(document.node(part.root).span.start as usize) } else { 0 };
-        block.clear();
-        let end = part.end as usize;
-        if end > 0 && !document.source[..end].ends_with('\n') {
-            block.push_str(document.newline());
+        if !blocks.iter().any(|(column, _)| *column == base) {
+            let mut block = String::new();
+            Printer { step: indent.filter(|step| *step > 0).unwrap_or(INDENT), newline: document.newline(), base }
+                .root(metadata, &mut block);
+            blocks.push((base, block));
         }
-        Printer { step: indent.filter(|step| *step > 0).unwrap_or(INDENT), newline: document.newline(), base }.root(metadata, &mut block);
-        edits.replace(Span::new(end, end), &block);
+        let end = part.end as usize;
+        let open = end > 0 && !document.source[..end].ends_with('\n');
+        edits.write(Span::new(end, end), |out| {
+            out.push_str(if open { document.newline() } else { "" });
+            out.extend(blocks.iter().filter(|(column, _)| *column == base).map(|(_, block)| block.as_str()));
+        });
     }
 }
 
@@ -110,4 +116,37 @@ fn after_comma(source: &str, end: usize) -> usize {
     }
     let rest = &rest[blanks + 1..];
     end + blanks + 1 + (rest.len() - rest.trim_start_matches(' ').len())
+}
+
+/// `text` without the `sops` blocks that repeat, byte by byte, the one of the first document: readers look at that one
+/// only, and in a file of many small documents the copies are most of it. [`None`] if there are none.
+pub(super) fn without_repeats(text: &str) -> Option<String> {
+    let start = memchr::memmem::find(text.as_bytes(), b"\nsops:\n")? + 1;
+    let end = end_of_block(text, start);
+    let block = &text[start..end];
+    if !block.ends_with('\n') {
+        return None;
+    }
+    let (mut out, mut done) = (String::with_capacity(text.len()), 0);
+    for found in memchr::memmem::find_iter(&text.as_bytes()[end..], block.as_bytes()) {
+        let (at, after) = (end + found, end + found + block.len());
+        let rest = &text[after..];
+        let closed = rest.is_empty() || rest.starts_with("---") || rest.starts_with("...");
+        if text.as_bytes()[at - 1] == b'\n' && closed {
+            out.push_str(&text[done..at]);
+            done = after;
+        }
+    }
+    if done == 0 {
+        return None;
+    }
+    out.push_str(&text[done..]);
+    Some(out)
+}
+
+/// The first line below the block that isn't indented.
+fn end_of_block(text: &str, start: usize) -> usize {
+    let body = start + text[start..].find('\n').map_or(text.len() - start, |newline| newline + 1);
+    let lines = text[body..].split_inclusive('\n').take_while(|line| line.starts_with([' ', '\n', '\r']));
+    body + lines.map(str::len).sum::<usize>()
 }

@@ -20,6 +20,9 @@ pub const LAYOUT_DATA: &[u8] = b"kveil_layout:v1";
 /// Files of fewer values are encrypted on the calling thread: starting another costs more than it saves.
 const PARALLEL: usize = 5_000;
 
+/// Texts of more bytes have their MAC made beside the encryption.
+const LARGE: usize = 200_000;
+
 /// What a file is encrypted with.
 pub struct Request<'r> {
     /// Which values.
@@ -57,7 +60,6 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     let walk = walk::walk(document, request.selection)?;
     refuse_leaks(document, &walk)?;
     let values = resolve_all(document, &walk)?;
-    let mac = mac_of(&walk, &values, request.metadata.mac_only_encrypted);
     let mut sealer = Sealer {
         document,
         walk: &walk,
@@ -67,7 +69,17 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
         edits: Edits::default(),
         entries: Vec::new(),
     };
-    sealer.values()?;
+    let only_encrypted = request.metadata.mac_only_encrypted;
+    let mac = if document.source.len() < LARGE {
+        sealer.values()?;
+        mac_of(&walk, &values, only_encrypted)
+    } else {
+        std::thread::scope(|scope| {
+            let mac = scope.spawn(|| mac_of(&walk, &values, only_encrypted));
+            sealer.values()?;
+            mac.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))
+        })?
+    };
     let comments = sealer.comments(request.selection)?;
     sealer.alias_keys();
     sealer.roots();

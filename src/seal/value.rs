@@ -99,15 +99,21 @@ impl<'t> Token<'t> {
     /// Parses a token at the start of `text`; what follows the closing bracket is ignored, as genuine sops does.
     /// [`None`] if it isn't one. Fields are never empty and never span lines.
     pub fn parse(text: &'t str) -> Option<Token<'t>> {
-        let line = text.split('\n').next()?;
-        let inner = &line.strip_prefix("ENC[AES256_GCM,data:")?;
-        let inner = &inner[..inner.rfind(']')?];
-        let (rest, kind) = inner.rsplit_once(",type:")?;
-        let (rest, tag) = rest.rsplit_once(",tag:")?;
-        let (data, iv) = rest.rsplit_once(",iv:")?;
+        let inner = text.strip_prefix("ENC[AES256_GCM,data:")?;
+        let inner = &inner[..memchr::memchr(b'\n', inner.as_bytes()).unwrap_or(inner.len())];
+        let inner = &inner[..memchr::memrchr(b']', inner.as_bytes())?];
+        // No field holds a comma: base64 has none.
+        let (rest, kind) = last_field(inner, "type:")?;
+        let (rest, tag) = last_field(rest, "tag:")?;
+        let (data, iv) = last_field(rest, "iv:")?;
         let filled = [data, iv, tag, kind].iter().all(|field| !field.is_empty());
         filled.then_some(Token { data, iv, tag, kind })
     }
+}
+
+fn last_field<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
+    let comma = memchr::memrchr(b',', text.as_bytes())?;
+    Some((&text[..comma], text[comma + 1..].strip_prefix(name)?))
 }
 
 /// Random IVs, fetched from the system in batches: one call each would cost more than the encryption.

@@ -14,6 +14,8 @@ use crate::metadata::Metadata;
 /// # Errors
 /// `Generic` (1): nothing may be written.
 pub fn check(plain: &Document<'_>, output: &str, cipher: &Cipher) -> Result<()> {
+    let shorter = plain.format.without_repeats(output);
+    let output = shorter.as_deref().unwrap_or(output);
     let document = plain.format.parse(output).map_err(|error| doubt(&format!("the output can't be read back ({error})")))?;
     std::thread::scope(|scope| {
         let second = scope.spawn(|| compare_readers(plain, &document));
@@ -50,11 +52,37 @@ fn compare_readers(plain: &Document<'_>, output: &Document<'_>) -> Result<()> {
 }
 
 fn same_reading(document: &Document<'_>) -> std::result::Result<(), &'static str> {
-    let events = document.format.second_reading(document.source).map_err(|_| "a second reader can't read the output")?;
+    let events = document.format.second_reading(&shortened(document.source)).map_err(|_| "a second reader can't read the output")?;
     let mut reading = Reading { document, events: events.iter() };
     let same = document.parts.iter().all(|part| part.root == crate::document::NONE && reading.empty() || reading.node(part.root));
     if same && reading.events.next().is_none() { Ok(()) } else { Err("a second reader sees other values in the output") }
 }
+
+/// `text` with the fields of every token left out. They hold base64 and names, nothing that has a meaning to a reader,
+/// and they decrypt, or nothing is written; without them the second reader has a tenth to read.
+fn shortened(text: &str) -> String {
+    let (mut out, mut done) = (String::with_capacity(text.len() / 2), 0);
+    for start in memchr::memmem::find_iter(text.as_bytes(), TOKEN.as_bytes()) {
+        let inner = start + TOKEN.len();
+        let Some(length) = memchr::memchr(b']', &text.as_bytes()[inner..]) else { break };
+        if start < done
+            || !text.as_bytes()[inner..inner + length].chunks(64).all(|chunk| chunk.iter().fold(true, |all, byte| all & in_token(*byte)))
+        {
+            continue;
+        }
+        out.push_str(&text[done..inner]);
+        done = inner + length;
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// Characters of a token's fields.
+fn in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'+' | b'/' | b'=' | b',' | b':' | b'_')
+}
+
+const TOKEN: &str = "ENC[AES256_GCM,";
 
 struct Reading<'e, 'd, 's> {
     document: &'d Document<'s>,
@@ -79,7 +107,9 @@ impl Reading<'_, '_, '_> {
     fn scalar(&mut self, id: NodeId) -> bool {
         let Some(Event::Scalar(text, plain)) = self.events.next() else { return false };
         let node = self.document.node(id);
-        let ours = self.document.text(id);
+        let full = self.document.text(id);
+        let short = full.contains(TOKEN).then(|| shortened(full));
+        let ours = short.as_deref().unwrap_or(full);
         let omitted = node.span.start == node.span.end && (text.is_empty() || text == "~");
         // The break that a reader adds to a block scalar at the end of a file is the one difference that is known.
         let same = text == ours || omitted || node.is_block_scalar() && text.strip_suffix('\n') == Some(ours);
