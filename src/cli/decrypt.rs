@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let order = order(args)?;
     let identities = Identities::new(context.environment.clone());
     let writing = args.in_place || args.output.is_some();
-    let results = files::each(inputs.len(), writing, |at| one(context, args, &order, &identities, &inputs[at]));
+    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &order, &identities, &inputs[at]));
     for warning in identities.take_warnings() {
         report::warning(context, &warning);
     }

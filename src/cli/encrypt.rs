@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     let inputs = files::inputs(&args.files)?;
     refuse_flags(args, &inputs)?;
-    let results = files::each(inputs.len(), args.in_place || args.output.is_some(), |at| one(context, args, &inputs[at]));
+    let results = files::each(context, inputs.len(), args.in_place || args.output.is_some(), |at| one(context, args, &inputs[at]));
     let mut errors = Vec::new();
     let mut done = Vec::new();
     for result in results {

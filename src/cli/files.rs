@@ -12,12 +12,13 @@ use crate::source::Source;
 const WRITERS: usize = 8;
 
 /// Does `work` for every index below `count`, on several threads, and gives the results in order.
-pub fn each<T: Send>(count: usize, writing: bool, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub fn each<T: Send>(context: &Context, count: usize, writing: bool, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = count.min(if writing { WRITERS } else { cores });
     if workers < 2 {
         return (0..count).map(work).collect();
     }
+    let progress = progress(context, count);
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
@@ -27,6 +28,7 @@ pub fn each<T: Send>(count: usize, writing: bool, work: impl Fn(usize) -> T + Sy
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(slot) = results.get(at) else { return };
                     let result = work(at);
+                    progress.inc(1);
                     if let Ok(mut slot) = slot.lock() {
                         *slot = Some(result);
                     }
@@ -34,7 +36,13 @@ pub fn each<T: Send>(count: usize, writing: bool, work: impl Fn(usize) -> T + Sy
             });
         }
     });
+    progress.finish_and_clear();
     results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
+}
+
+/// Shown on a terminal only, and not for what is done at once.
+fn progress(context: &Context, count: usize) -> indicatif::ProgressBar {
+    if context.terminal && count > 100 { indicatif::ProgressBar::new(count as u64) } else { indicatif::ProgressBar::hidden() }
 }
 
 /// The inputs of a command; none means standard input.

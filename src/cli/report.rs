@@ -44,7 +44,9 @@ pub fn error(context: &Context, error: &Error) {
     let phrase = error.to_string();
     to_stderr(&if context.is_sops() { phrase } else { format!("{label} {phrase}") });
     for hint in &error.hints {
-        to_stderr(&format!("  {} {}", paint(context, CYAN, "→"), printable(hint)));
+        // A hint that goes on with the one before is indented.
+        let mark = if hint.starts_with(' ') { " ".to_owned() } else { paint(context, CYAN, "→") };
+        to_stderr(&format!("  {mark} {}", printable(hint)));
     }
 }
 

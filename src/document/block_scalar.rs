@@ -83,7 +83,7 @@ fn kept_end(bytes: &[u8], body: usize, after: usize) -> Option<usize> {
         }
         end -= 1;
     }
-    if end > body && end == after || end > body && after < bytes.len() {
+    if end > body && (end == after || after < bytes.len()) {
         end -= 1;
         return Some(if end > body && bytes[end - 1] == b'\r' { end - 1 } else { end });
     }

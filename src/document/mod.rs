@@ -406,7 +406,7 @@ pub trait Format: Sync {
 }
 
 /// What a second reader sees: enough to compare two readings.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub enum Event {
     /// A mapping opens.
     Mapping,

@@ -10,13 +10,19 @@ use super::time::{self, Stamp};
 /// The type of a scalar, as named in `ENC[…,type:…]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Type {
+    /// Text.
     Str,
+    /// A signed 64-bit integer.
     Int,
+    /// A 64-bit float.
     Float,
+    /// `True` or `False`.
     Bool,
+    /// A timestamp.
     Time,
     /// Never encrypted and never hashed.
     Null,
+    /// A comment, which SOPS encrypts like a value.
     Comment,
 }
 
@@ -44,7 +50,9 @@ impl Type {
 /// A typed scalar; `bytes` is the canonical plaintext, which SOPS encrypts and hashes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Scalar<'a> {
+    /// Its type.
     pub kind: Type,
+    /// The canonical plaintext.
     pub bytes: Cow<'a, [u8]>,
 }
 

@@ -132,7 +132,7 @@ pub(super) fn without_repeats(text: &str) -> Option<String> {
         let (at, after) = (end + found, end + found + block.len());
         let rest = &text[after..];
         let closed = rest.is_empty() || rest.starts_with("---") || rest.starts_with("...");
-        if text.as_bytes()[at - 1] == b'\n' && closed {
+        if closed && follows_content(&text[..at]) {
             out.push_str(&text[done..at]);
             done = after;
         }
@@ -142,6 +142,12 @@ pub(super) fn without_repeats(text: &str) -> Option<String> {
     }
     out.push_str(&text[done..]);
     Some(out)
+}
+
+/// Whether the line before is part of a document's content: a document of nothing but its block becomes `{}`.
+fn follows_content(before: &str) -> bool {
+    let Some(line) = before.strip_suffix('\n').and_then(|before| before.rsplit('\n').next()) else { return false };
+    !line.trim().is_empty() && !line.trim_start().starts_with('#') && !line.starts_with("---")
 }
 
 /// The first line below the block that isn't indented.

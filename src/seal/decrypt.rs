@@ -1,7 +1,7 @@
 //! Decrypting: tokens become values again in the style that carried them, the MAC is checked over what came out, and
 //! the layout record brings the author's own bytes back where it still fits.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::encrypt::LAYOUT_DATA;
 use super::mac::{self, Mac};
@@ -57,6 +57,14 @@ pub struct Plain<'d> {
     pub value: Scalar<'d>,
     /// Whether the file holds it encrypted.
     pub encrypted: bool,
+}
+
+impl Drop for Plain<'_> {
+    fn drop(&mut self) {
+        if let std::borrow::Cow::Owned(bytes) = &mut self.value.bytes {
+            bytes.zeroize();
+        }
+    }
 }
 
 struct Opener<'r, 's> {

@@ -1,7 +1,7 @@
 //! Encrypting: every selected value and comment becomes an ENC token in the style of its scalar; the layout record
 //! keeps what styles can't; the `sops` block goes into every document.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::mac::Mac;
 use super::value::{Cipher, Ivs};
@@ -88,7 +88,13 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     let metadata = finish(request.metadata, request.cipher, &mac, if request.layout { &entries } else { &[] })?;
     document.format.add_block(document, &metadata.write(), request.indent, &mut edits);
     let encrypted = walk.leaves.iter().zip(&values).filter(|(leaf, value)| leaf.selected && hidden(value)).count();
-    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy: lossy(document, &walk, &values) })
+    let lossy = lossy(document, &walk, &values);
+    for value in values {
+        if let std::borrow::Cow::Owned(mut bytes) = value.bytes {
+            bytes.zeroize();
+        }
+    }
+    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy })
 }
 
 /// Whether a selected value is really encrypted: sops leaves nulls and empty strings in clear.
@@ -161,12 +167,12 @@ fn lossy(document: &Document<'_>, walk: &Walk, values: &[Scalar<'_>]) -> Vec<Str
 fn finish(mut metadata: Metadata, cipher: &Cipher, mac: &str, entries: &[Entry]) -> Result<Metadata> {
     let mut ivs = Ivs::new();
     let mut token = String::new();
-    cipher.encrypt(mac.as_bytes(), Type::Str, metadata.last_modified_aad()?.as_bytes(), &ivs.next()?, &mut token)?;
+    cipher.encrypt(mac.as_bytes(), Type::Str, metadata.last_modified_aad()?.as_bytes(), &ivs.take()?, &mut token)?;
     metadata.mac = Some(token);
     metadata.layout = None;
     if !entries.is_empty() {
         let mut record = String::new();
-        cipher.encrypt(layout::to_json(entries).as_bytes(), Type::Str, LAYOUT_DATA, &ivs.next()?, &mut record)?;
+        cipher.encrypt(layout::to_json(entries).as_bytes(), Type::Str, LAYOUT_DATA, &ivs.take()?, &mut record)?;
         metadata.layout = Some(record);
     }
     Ok(metadata)
@@ -242,7 +248,7 @@ impl Sealer<'_, '_> {
         for at in range.filter(|at| self.is_token(*at) && self.walk.leaves[*at].alias == NONE) {
             let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
             let start = text.len();
-            self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.next()?, &mut text)?;
+            self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, &mut text)?;
             spans.push(Span::new(start, text.len()));
         }
         Ok((text, spans))
@@ -360,7 +366,7 @@ impl Sealer<'_, '_> {
         let mark = if flow { "\"" } else { "" };
         out.push_str(mark);
         let path = self.walk.path(self.walk.leaves[at].path);
-        self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.next()?, out)?;
+        self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.take()?, out)?;
         out.push_str(mark);
         Ok(())
     }
@@ -376,7 +382,7 @@ impl Sealer<'_, '_> {
             }
             let mut token = String::from("#");
             let path = self.walk.path(remark.path);
-            self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.next()?, &mut token)?;
+            self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.take()?, &mut token)?;
             if selection.matches_comment(&token[1..]) {
                 let message = "the encrypted comment would match the rule itself, what follows it would count as in clear";
                 return Err(Error::new(ErrorKind::EncryptTree, message)

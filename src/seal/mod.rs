@@ -7,3 +7,6 @@ pub mod restore;
 pub mod value;
 pub mod verify;
 pub mod walk;
+
+#[cfg(test)]
+mod tests;

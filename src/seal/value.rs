@@ -124,7 +124,7 @@ pub struct Ivs {
 const BATCH: usize = 256;
 
 impl Ivs {
-    /// An empty store; the first [`Ivs::next`] fills it. `count` is how many are expected.
+    /// An empty store; the first [`Ivs::take`] fills it.
     pub fn new() -> Ivs {
         Ivs { batch: Vec::new() }
     }
@@ -133,7 +133,7 @@ impl Ivs {
     ///
     /// # Errors
     /// The system has no random bytes.
-    pub fn next(&mut self) -> Result<[u8; IV_LENGTH]> {
+    pub fn take(&mut self) -> Result<[u8; IV_LENGTH]> {
         if self.batch.is_empty() {
             let mut bytes = [0; BATCH * IV_LENGTH];
             getrandom::fill(&mut bytes).map_err(|_| Error::new(Kind::Generic, "the system gives no random bytes"))?;
