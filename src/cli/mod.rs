@@ -144,7 +144,7 @@ fn no_command(context: &Context, line: &argv::Line) -> std::result::Result<(), E
     if line.help || line.verb.is_some() {
         return Ok(report::data(help.as_bytes())?);
     }
-    report::note(context, &help);
+    report::usage(&help);
     Err(Ended::Shown(1))
 }
 

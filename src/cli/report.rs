@@ -38,6 +38,11 @@ pub fn machine(line: &str) -> Result<()> {
     Ok(())
 }
 
+/// Shows how the program is called.
+pub fn usage(help: &str) {
+    to_stderr(help.trim_end());
+}
+
 /// Shows an error with its hints. Under the name `sops` the first line starts as genuine sops's does: tools match it.
 pub fn error(context: &Context, error: &Error) {
     let label = paint(context, RED, "error:");
