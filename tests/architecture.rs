@@ -52,10 +52,15 @@ fn sources() -> Vec<(String, String)> {
     found
 }
 
+/// The text before the unit tests.
+fn untested(text: &str) -> &str {
+    let end = ["#[cfg(test)]\nmod ", "#[cfg(all(test, "].iter().filter_map(|mark| text.find(mark)).min();
+    &text[..end.unwrap_or(text.len())]
+}
+
 /// The lines before the unit tests, comments left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-    text[..end].lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    untested(text).lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 fn is_tests(name: &str) -> bool {
@@ -136,14 +141,14 @@ fn every_format_has_its_row() {
 fn files_and_functions_stay_readable() {
     let mut wrong = Vec::new();
     for (name, text) in sources().iter().filter(|(name, _)| !is_tests(name)) {
-        let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
-        let lines = text[..end].lines().count();
+        let text = untested(text);
+        let lines = text.lines().count();
         let bound = if PARSERS.contains(&name.as_str()) { PARSER_LINES } else { LINES };
         if lines > bound {
             wrong.push(format!("{name}: {lines} lines, at most {bound}"));
         }
         let mut start = None;
-        for (at, line) in text[..end].lines().enumerate() {
+        for (at, line) in text.lines().enumerate() {
             let opening = line.trim_start();
             let indent = line.len() - opening.len();
             if indent <= 4 && (opening.starts_with("fn ") || opening.starts_with("pub fn ") || opening.starts_with("pub(super) fn ")) {

@@ -80,7 +80,7 @@ impl<'s> Scanner<'s> {
             return Ok(());
         }
         if open.filled {
-            self.expect(b',', if open.mapping { "a comma or `}`" } else { "a comma or `]`" })?;
+            self.require(b',', if open.mapping { "a comma or `}`" } else { "a comma or `]`" })?;
             self.blanks();
         }
         if let Some(open) = self.open.last_mut() {
@@ -100,7 +100,7 @@ impl<'s> Scanner<'s> {
         }
         self.string(Role::Key)?;
         self.blanks();
-        self.expect(b':', "a colon behind the key")
+        self.require(b':', "a colon behind the key")
     }
 
     fn value(&mut self, role: Role) -> Result<()> {
@@ -284,7 +284,7 @@ impl<'s> Scanner<'s> {
         found
     }
 
-    fn expect(&mut self, byte: u8, what: &str) -> Result<()> {
+    fn require(&mut self, byte: u8, what: &str) -> Result<()> {
         if self.skip(byte) { Ok(()) } else { Err(self.expected(what)) }
     }
 
