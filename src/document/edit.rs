@@ -44,7 +44,8 @@ impl Edits {
     /// `source` with all replacements made. One that lies inside another is left out; insertions at one place keep
     /// the order in which they were added.
     pub fn apply(mut self, source: &str) -> Zeroizing<String> {
-        self.list.sort_by_key(|(old, _)| (old.start, std::cmp::Reverse(old.end.min(old.start + 1)), std::cmp::Reverse(old.end)));
+        // Insertions come before what starts at their place, the larger of two replacements before the smaller.
+        self.list.sort_by_key(|(old, _)| (old.start, old.end > old.start, std::cmp::Reverse(old.end)));
         let mut out = Zeroizing::new(String::with_capacity(source.len() + self.text.len()));
         let mut done = 0;
         for (old, new) in &self.list {
@@ -72,6 +73,14 @@ mod tests {
         edits.replace(Span::new(6, 6), "!");
         edits.replace(Span::new(6, 6), "?");
         assert_eq!(edits.apply("abcdef").as_str(), "-cdEf!?");
+    }
+
+    #[test]
+    fn an_insertion_stands_before_what_is_replaced_at_its_place() {
+        let mut edits = Edits::default();
+        edits.replace(Span::new(2, 4), "X");
+        edits.replace(Span::new(2, 2), "+");
+        assert_eq!(edits.apply("abcdef").as_str(), "ab+Xef");
     }
 
     #[test]

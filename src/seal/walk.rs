@@ -79,6 +79,7 @@ pub fn walk(document: &Document<'_>, selection: &Selection) -> Result<Walk> {
     }
     walker.path.clear();
     walker.remarks_at_end(NONE, false, &mut false)?;
+    walker.leftovers()?;
     Ok(walker.walk)
 }
 
@@ -174,6 +175,34 @@ impl Walker<'_, '_> {
             pending = false;
         }
         self.remarks_at_end(id, by_key || by_comment, &mut pending)
+    }
+
+    /// Comments at places that the walk doesn't come by: none is left in clear because nobody looked at it.
+    fn leftovers(&mut self) -> Result<()> {
+        let mut left: Vec<usize> = self.before.drain().chain(self.at_end.drain()).flat_map(|(_, comments)| comments).collect();
+        left.sort_unstable();
+        for at in left {
+            let keys = self.keys_above(self.document.comments[at].container);
+            let matched = keys.iter().any(|key| self.selection.matches_key(key));
+            self.path = keys.iter().map(|key| format!("{key}:")).collect();
+            self.remark(at, matched, &mut false)?;
+        }
+        Ok(())
+    }
+
+    /// The keys on the way to a node.
+    fn keys_above(&self, id: NodeId) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut at = id;
+        while at != NONE {
+            let node = self.document.node(at);
+            if node.role == Role::Value {
+                keys.push(self.document.key_text(at - 1).to_owned());
+            }
+            at = node.parent;
+        }
+        keys.reverse();
+        keys
     }
 
     /// Every collection's path is kept once; the values of a list share theirs.
