@@ -2,12 +2,14 @@
 
 mod sandbox;
 
-use sandbox::{Sandbox, cases, leaked, link, tree};
+use sandbox::{Sandbox, cases, link, tree};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Genuine sops crashes there; a crash has no code to copy.
 const CODES_OF_OUR_OWN: [(&str, i32); 1] = [("fail_type_bytes_panics", 25)];
+/// Line separators in raw form, on which readers disagree: refused with their place.
+const REFUSED_BY_KVEIL: &str = "unicode_emoji";
 /// Number of cases; a folder that gets lost must not go unseen.
 const CASES: usize = 106;
 
@@ -56,9 +58,13 @@ impl Case {
         file.extension().unwrap().to_string_lossy().into_owned()
     }
 
+    /// Whether it is one Kubernetes object, and a Secret.
     fn is_plain_secret(&self) -> bool {
         let plain = self.bytes("plain").unwrap_or_default();
         let text = String::from_utf8_lossy(&plain);
+        if !text.contains("apiVersion") {
+            return false;
+        }
         let kinds: Vec<&str> = text.lines().filter(|line| line.contains("kind")).collect();
         kinds.len() == 1 && kinds[0].contains("Secret") && !kinds[0].contains("SealedSecret")
     }
@@ -133,8 +139,8 @@ fn decrypts(name: Name) {
         if done.code != 0 {
             return Err(format!("exit code {}: {}", done.code, done.err));
         }
-        if name == Name::Sops && done.err.contains("panicked") {
-            return Err(done.err);
+        if name == Name::Sops && !done.err.is_empty() {
+            return Err(format!("writes to stderr: {}", done.err));
         }
         same_values(case, &done.out, &want).map(|()| true)
     });
@@ -192,8 +198,15 @@ fn encrypts(name: Name) {
         }
         let sandbox = case.sandbox();
         let done = case.run(&sandbox, &case.line("encrypt", name).unwrap());
+        if case.name == REFUSED_BY_KVEIL {
+            let named = done.err.contains("plain.yaml:7:7");
+            return done.refusal_fault(Some(2)).or_else(|| (!named).then_some(done.err)).map_or(Ok(true), Err);
+        }
         if done.code != 0 {
             return Err(format!("exit code {}: {}", done.code, done.err));
+        }
+        if name == Name::Sops && !done.err.is_empty() {
+            return Err(format!("writes to stderr: {}", done.err));
         }
         let plain = case.bytes("plain").unwrap();
         if !case.commands.contains_key("tamper") {
@@ -209,25 +222,13 @@ fn encrypts(name: Name) {
     });
 }
 
-/// All that genuine sops hides is hidden: word by word, comments included, and value by value with its type.
+/// All that genuine sops hides is hidden.
 fn hides(case: &Case, plain: &[u8], ours: &[u8]) -> Result<(), String> {
-    let genuine = case.bytes("encrypted").unwrap();
-    let words = leaked(plain, &genuine, ours);
-    if !words.is_empty() {
-        return Err(format!("{} words in clear, such as {}", words.len(), words[0]));
-    }
     if case.wrong {
         return Ok(());
     }
     let extension = case.file("encrypted").unwrap().extension().unwrap().to_string_lossy().into_owned();
-    let (want, got) = (tree::sealed(&extension, &genuine)?, tree::sealed(&extension, ours)?);
-    if want.len() != got.len() {
-        return Err(format!("{} documents instead of {}", got.len(), want.len()));
-    }
-    match want.iter().zip(&got).find_map(|(want, got)| tree::difference(want, got, "")) {
-        Some(place) => Err(format!("not the values that genuine sops encrypts: {place}")),
-        None => Ok(()),
-    }
+    sandbox::hides(&extension, plain, &case.bytes("encrypted").unwrap(), ours)
 }
 
 /// Genuine sops reads the same values as in its own file, with a valid MAC.

@@ -286,7 +286,9 @@ pub fn shown(bytes: &[u8]) -> String {
 
 /// Words of five and more letters or digits in what may have to be hidden: anchors, aliases, tags and directives may stay in clear.
 pub fn words(bytes: &[u8]) -> std::collections::BTreeSet<String> {
+    let escapes = regex::Regex::new(r"\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)").expect("a pattern");
     let text = String::from_utf8_lossy(bytes);
+    let text = escapes.replace_all(&text, " ");
     let mut found = std::collections::BTreeSet::new();
     for line in text.lines().filter(|line| !line.starts_with('%')) {
         for part in line.split(|c: char| c.is_whitespace() || "[]{},()".contains(c)) {
@@ -299,8 +301,20 @@ pub fn words(bytes: &[u8]) -> std::collections::BTreeSet<String> {
     found
 }
 
-/// Words of the plain file that genuine sops hides and this output shows.
-pub fn leaked(plain: &[u8], genuine: &[u8], ours: &[u8]) -> Vec<String> {
+/// Whether all that genuine sops hides is hidden: value by value with its type, and word by word for the comments.
+/// Keys and values that both leave in clear may be spelled differently.
+pub fn hides(extension: &str, plain: &[u8], genuine: &[u8], ours: &[u8]) -> Result<(), String> {
+    let (want, got) = (tree::sealed(extension, genuine)?, tree::sealed(extension, ours)?);
+    if want.len() != got.len() {
+        return Err(format!("{} documents instead of {}", got.len(), want.len()));
+    }
+    if let Some(place) = want.iter().zip(&got).find_map(|(want, got)| tree::difference(want, got, "")) {
+        return Err(format!("not the values that genuine sops encrypts: {place}"));
+    }
+    let clear = words(tree::clear(extension, ours)?.as_bytes());
     let (hidden, shown) = (words(genuine), words(ours));
-    words(plain).into_iter().filter(|word| !hidden.contains(word) && shown.contains(word)).collect()
+    match words(plain).into_iter().find(|word| !hidden.contains(word) && shown.contains(word) && !clear.contains(word)) {
+        Some(word) => Err(format!("in clear: {word}")),
+        None => Ok(()),
+    }
 }

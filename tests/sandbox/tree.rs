@@ -21,15 +21,32 @@ pub enum Tree {
     Sealed(String),
 }
 
+/// All keys and all values that are in clear, as they are spelled, and with the escapes of double quotes.
+pub fn clear(extension: &str, bytes: &[u8]) -> Result<String, String> {
+    if extension == "json" {
+        // There spelling is the value's own.
+        return Ok(format!("{:?}", sealed(extension, bytes)?));
+    }
+    let texts = events(bytes)?.texts;
+    Ok(texts.into_iter().filter(|text| !text.starts_with("ENC[")).map(|text| format!("{text} {text:?}\n")).collect())
+}
+
 /// The documents of a YAML file, or the one of a JSON file. The error is the reader's.
 pub fn read(extension: &str, bytes: &[u8]) -> Result<Vec<Tree>, String> {
+    if extension == "json" {
+        return serde_json::from_slice(bytes).map(|value| vec![of_json(value)]).map_err(|error| error.to_string());
+    }
+    Ok(events(bytes)?.documents)
+}
+
+fn events(bytes: &[u8]) -> Result<Builder, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let text = text.trim_start_matches('\u{feff}');
-    if extension == "json" {
-        return serde_json::from_str(text).map(|value| vec![of_json(value)]).map_err(|error| error.to_string());
-    }
+    // A tab after the colon of a key is more than this reader takes.
+    let text = text.replace(":\t", ": ");
     // Genuine sops keeps `<<` as a literal key, and spells it so.
     let text = text.replace("!!merge <<:", "\"<<\":");
+    let text = indent_closers(&text);
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(&text);
     loop {
@@ -37,9 +54,24 @@ pub fn read(extension: &str, bytes: &[u8]) -> Result<Vec<Tree>, String> {
         let last = event == Event::StreamEnd;
         builder.on_event(event);
         if last {
-            return Ok(builder.documents);
+            return Ok(builder);
         }
     }
+}
+
+/// Genuine sops closes an empty collection that holds comments at the column of its key, which YAML 1.2 forbids.
+fn indent_closers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open = false;
+    for line in text.split_inclusive('\n') {
+        let inside = line.trim();
+        if open && matches!(inside, "}" | "]") {
+            out.push_str(&" ".repeat(60));
+        }
+        open = inside.ends_with(['{', '[']) || open && inside.starts_with('#');
+        out.push_str(line);
+    }
+    out
 }
 
 /// Whether two files hold the same values; empty documents don't count.
@@ -70,7 +102,7 @@ pub fn sealed(extension: &str, bytes: &[u8]) -> Result<Vec<Tree>, String> {
         }
         seal(document);
     }
-    documents.retain(|document| *document != Tree::Null);
+    documents.retain(|document| *document != Tree::Null && *document != Tree::Map(Vec::new()));
     Ok(documents)
 }
 
@@ -94,8 +126,16 @@ pub fn difference(left: &Tree, right: &Tree, path: &str) -> Option<String> {
             let found = pairs.find_map(|(at, (left, right))| difference(left, right, &format!("{path}[{at}]")));
             found.or_else(|| (left.len() != right.len()).then(|| format!("{path}: {} items, {} in the other", left.len(), right.len())))
         }
+        (Tree::Text(left), Tree::Text(right)) if folded(left) == folded(right) => None,
         _ => (left != right).then(|| format!("{path}: {left:?} and {right:?}")),
     }
+}
+
+/// Genuine sops adds spaces after the separators that YAML 1.1 took for line breaks.
+fn folded(text: &str) -> String {
+    let mut parts = text.split_inclusive(['\u{85}', '\u{2028}', '\u{2029}']);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |whole, part| whole + part.trim_start_matches(' '))
 }
 
 fn seal(tree: &mut Tree) {
@@ -129,6 +169,8 @@ struct Builder {
     documents: Vec<Tree>,
     open: Vec<(usize, Vec<Tree>)>,
     anchors: std::collections::HashMap<usize, Tree>,
+    /// All scalars as they are spelled, after quotes and escapes.
+    texts: Vec<String>,
 }
 
 impl Builder {
@@ -146,7 +188,10 @@ impl Builder {
 impl EventReceiver for Builder {
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Scalar(text, style, anchor, tag) => self.put(anchor, scalar(text, style, tag.as_ref())),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.texts.push(text.clone());
+                self.put(anchor, scalar(text, style, tag.as_ref()));
+            }
             Event::Alias(anchor) => {
                 let tree = self.anchors.get(&anchor).cloned().unwrap_or(Tree::Null);
                 self.put(0, tree);

@@ -1,0 +1,265 @@
+"""Runs kveil and its peers on the same inputs, in turns, and prints a table of medians, ratios and memory. See compare.sh.
+
+Time is that of the whole process, from spawn to reap; memory is its maximum resident set (os.wait4)."""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SECONDS = 10.0  # a peer that needs longer is run once
+
+
+def secret(values, name="many", rng=None):
+    """A Secret with this many values of about 40 bytes."""
+    rng = rng or random.Random(7)
+    head = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: Opaque\nstringData:\n"
+    return head + "".join(f"  key-{n:06}: {rng.getrandbits(120):030x}-value\n" for n in range(values))
+
+
+def block(size):
+    lines = "".join(f"    {random.Random(n).getrandbits(240):060x}\n" for n in range(size // 65))
+    return "apiVersion: v1\nkind: Secret\nmetadata:\n  name: block\nstringData:\n  file.txt: |\n" + lines
+
+
+def documents(count):
+    return "---\n".join(
+        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: secret-{n:05}\n  labels:\n    app: app-{n % 10}\n  annotations:\n"
+        f"    example.org/description: the secret of one of many small applications, made for this table\n"
+        f"stringData:\n  password: {random.Random(n).getrandbits(96):024x}\n  user: user-{n:05}\n"
+        for n in range(count)
+    )
+
+
+class Lab:
+    def __init__(self, options):
+        self.options = options
+        self.dir = tempfile.mkdtemp(prefix="kveil-compare-")
+        key = os.path.join(self.dir, "key.txt")
+        subprocess.run([options.keygen, "-o", key], check=True, capture_output=True)
+        text = open(key, encoding="ascii").read()
+        self.recipient = re.search("age1[0-9a-z]+", text)[0]
+        identity = re.search("AGE-SECRET-KEY-1[0-9A-Z]+", text)[0]
+        self.env = {
+            "PATH": os.environ["PATH"], "HOME": self.dir, "SOPS_AGE_KEY_FILE": key, "SOPS_DISABLE_VERSION_CHECK": "1",
+            "ROPS_AGE": identity,
+        }
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def run(self, argv, stdin=None, stdout=None):
+        """Seconds and megabytes of one run."""
+        with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as sink:
+            start = time.perf_counter()
+            child = subprocess.Popen(argv, cwd=self.dir, env=self.env, stdin=source, stdout=sink, stderr=subprocess.PIPE)
+            message = child.stderr.read()
+            _, status, usage = os.wait4(child.pid, 0)
+            seconds = time.perf_counter() - start
+            child.returncode = os.waitstatus_to_exitcode(status)
+            child.stderr.close()
+        if child.returncode:
+            raise RuntimeError(f"{' '.join(argv[:4])} …: exit code {child.returncode}: {message.decode(errors='replace')[:300]}")
+        return seconds, usage.ru_maxrss / 1024
+
+
+class Row:
+    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None):
+        self.name, self.command, self.runs, self.peer_runs = name, command, runs, peer_runs
+        self.must, self.memory, self.slow, self.rops, self.scale, self.prepare = must, memory, slow, rops, scale, prepare
+
+
+def measure(lab, row, tools):
+    """Runs the tools in turns, so that a busy minute meets all of them. {tool: (seconds, megabytes)}"""
+    samples = {tool: [] for tool in tools}
+    wanted = {tool: row.runs if tool == "kveil" else row.peer_runs for tool in tools}
+    while any(len(samples[tool]) < wanted[tool] for tool in tools):
+        for tool in tools:
+            if len(samples[tool]) >= wanted[tool]:
+                continue
+            if row.prepare:
+                row.prepare(tool)
+            argv, stdin = row.command(tool)
+            samples[tool].append(lab.run(argv, stdin))
+            if samples[tool][0][0] > SECONDS:
+                wanted[tool] = 1
+    return {tool: tuple(map(statistics.median, zip(*values))) for tool, values in samples.items()}
+
+
+def show(seconds):
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("--kveil", "--sops", "--keygen"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--rops")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rows", default="")
+    options = parser.parse_args()
+    lab = Lab(options)
+    try:
+        sys.exit(compare(lab, options))
+    finally:
+        shutil.rmtree(lab.dir, ignore_errors=True)
+
+
+def programs(lab, options):
+    """How each tool encrypts and decrypts one file: (arguments, standard input)."""
+    regex = "^(data|stringData)$"
+
+    def encrypt(file):
+        return lambda tool: {
+            "kveil": ([options.kveil, "encrypt", "--age", lab.recipient, file], None),
+            "sops": ([options.sops, "encrypt", "--age", lab.recipient, "--encrypted-regex", regex, file], None),
+            "rops": ([options.rops, "encrypt", "--age", lab.recipient, "--encrypted-regex", regex, "--format", "yaml"], lab.path(file)),
+        }[tool]
+
+    def decrypt(stem):
+        return lambda tool: {
+            "kveil": ([options.kveil, "decrypt", f"{stem}.kveil.yaml"], None),
+            "sops": ([options.sops, "decrypt", f"{stem}.sops.yaml"], None),
+            "rops": ([options.rops, "decrypt", "--format", "yaml"], lab.path(f"{stem}.rops.yaml")),
+        }[tool]
+
+    return encrypt, decrypt
+
+
+def compare(lab, options):
+    encrypt, decrypt = programs(lab, options)
+    inputs = {"tiny": secret(3, "tiny"), "ten": secret(10_000), "hundred": secret(100_000), "block": block(900_000), "docs": documents(7_000)}
+    for stem, text in inputs.items():
+        lab.write(f"{stem}.yaml", text)
+    many = [f"small-{n:04}.yaml" for n in range(1000)]
+    for n, name in enumerate(many):
+        lab.write(name, secret(4, f"small-{n}", random.Random(n)))
+    rows = [
+        Row("encrypt a Secret of 3 values", encrypt("tiny.yaml"), 41, 21, rops=True),
+        Row("decrypt a Secret of 3 values", decrypt("tiny"), 41, 21, must=6, memory=3, rops=True),
+        Row("encrypt 10,000 values", encrypt("ten.yaml"), 15, 5, must=20, rops=True),
+        Row("decrypt 10,000 values", decrypt("ten"), 15, 5, must=20, rops=True),
+        Row("encrypt 100,000 values", encrypt("hundred.yaml"), 5, 1, must=150, slow=True),
+        Row("decrypt 100,000 values", decrypt("hundred"), 5, 1, must=150, slow=True),
+        Row("encrypt a block value of 900 KB", encrypt("block.yaml"), 15, 7, must=8),
+        Row("decrypt a block value of 900 KB", decrypt("block"), 15, 7, must=8),
+        Row("encrypt 7,000 documents of 2 MB", encrypt("docs.yaml"), 7, 1, must=20, slow=True),
+        Row("decrypt 7,000 documents of 2 MB", decrypt("docs"), 7, 1, must=20, slow=True),
+    ]
+    rows += thousand(lab, options, many)
+    rows = [row for row in rows if re.search(options.rows, row.name) and not (options.quick and row.slow)]
+    if not rows:
+        raise SystemExit("no row of that name")
+    print(f"kveil {os.path.getsize(options.kveil) >> 10} KB, {os.cpu_count()} cores, medians of whole processes, tools run in turns\n")
+    print("| work | kveil | memory | sops | memory | times faster | must | rops | times faster |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    missed, medians = [], {}
+    for row in rows:
+        tools = ["kveil", "sops"] + (["rops"] if options.rops and row.rops else [])
+        if "decrypt" in row.name and not row.prepare and "1,000" not in row.name:
+            seal(lab, row, encrypt, tools)
+        result = measure(lab, row, tools)
+        medians[row.name] = result
+        missed += report(row, result)
+    missed += growth(lab, medians)
+    for line in missed:
+        print(f"missed: {line}")
+    return 1 if missed else 0
+
+
+def seal(lab, row, encrypt, tools):
+    """The encrypted files that `decrypt` reads, each tool its own."""
+    stem = next(stem for stem, words in {"tiny": "3 values", "ten": "10,000", "hundred": "100,000", "block": "block", "docs": "documents"}.items() if re.search(rf"(?<![\d,]){words}", row.name))
+    for tool in tools:
+        target = lab.path(f"{stem}.{tool}.yaml")
+        # Genuine sops opens what kveil wrote: its own encryption of large files would take minutes.
+        if tool == "sops" and row.slow:
+            shutil.copy(lab.path(f"{stem}.kveil.yaml"), target)
+        else:
+            argv, stdin = encrypt(f"{stem}.yaml")(tool)
+            lab.run(argv, stdin, target)
+
+
+def thousand(lab, options, many):
+    """1,000 small files: kveil in one call, sops under `xargs -P2` on 300 of them, its time taken for 1,000."""
+    share = 300
+    listing = "\n".join(many[:share])
+    lab.write("listing.txt", listing)
+    os.makedirs(lab.path("sealed"), exist_ok=True)
+    sealed = False
+
+    def restore(tool):
+        for n, name in enumerate(many):
+            lab.write(name, secret(4, f"small-{n}", random.Random(n)))
+
+    def sealed_files(tool):
+        nonlocal sealed
+        if not sealed:
+            restore(tool)
+            lab.run([options.kveil, "encrypt", "-i", "--age", lab.recipient, *many])
+            sealed = True
+
+    xargs = ["xargs", "-P2", "-n1", options.sops]
+    regex = "^(data|stringData)$"
+    encrypt = lambda tool: ([options.kveil, "encrypt", "-i", "--age", lab.recipient, *many], None) if tool == "kveil" else ([*xargs, "encrypt", "-i", "--age", lab.recipient, "--encrypted-regex", regex], lab.path("listing.txt"))
+    decrypt = lambda tool: ([options.kveil, "decrypt", *many], None) if tool == "kveil" else ([*xargs, "decrypt"], lab.path("listing.txt"))
+    scale = len(many) / share
+    return [
+        Row("encrypt 1,000 files in place, verified, fsynced", encrypt, 5, 1, must=15, scale=scale, prepare=restore),
+        Row("decrypt 1,000 files", decrypt, 7, 1, must=60, scale=scale, prepare=sealed_files),
+    ]
+
+
+def report(row, result):
+    """Prints the row; the bounds that it misses."""
+    own, own_memory = result["kveil"]
+    sops, sops_memory = result["sops"]
+    sops *= row.scale
+    ratio = sops / own
+    missed = []
+    if row.must and ratio < row.must:
+        missed.append(f"{row.name}: {ratio:.1f} times faster than sops instead of {row.must}")
+    if row.memory and sops_memory / own_memory < row.memory:
+        missed.append(f"{row.name}: 1/{sops_memory / own_memory:.1f} of the memory instead of 1/{row.memory}")
+    rops = ("", "")
+    if "rops" in result:
+        peer = result["rops"][0]
+        rops = (show(peer), f"{peer / own:.1f}")
+        if peer < own:
+            missed.append(f"{row.name}: slower than rops")
+    extra = "" if row.scale == 1 else " (from 300 files)"
+    print(f"| {row.name} | {show(own)} | {own_memory:.0f} MB | {show(sops)}{extra} | {sops_memory:.0f} MB | **{ratio:.0f}** | {row.must or ''} | {rops[0]} | {rops[1]} |", flush=True)
+    return missed
+
+
+def growth(lab, medians):
+    """Ten times the values: at most twelve times the time; memory at most six times the encrypted file."""
+    missed = []
+    for verb in ("encrypt", "decrypt"):
+        small, large = (medians.get(f"{verb} {count} values") for count in ("10,000", "100,000"))
+        if small and large:
+            factor = large["kveil"][0] / small["kveil"][0]
+            print(f"\n{verb}: 100,000 values take {factor:.1f} times as long as 10,000 (at most 12)")
+            if factor > 12:
+                missed.append(f"{verb}: {factor:.1f} times the time for 10 times the values")
+        if large and os.path.exists(lab.path("hundred.kveil.yaml")):
+            size = os.path.getsize(lab.path("hundred.kveil.yaml")) / 2**20
+            share = large["kveil"][1] / size
+            print(f"{verb}: memory {share:.1f} times the encrypted file of {size:.1f} MB (at most 6)")
+            if share > 6:
+                missed.append(f"{verb}: memory {share:.1f} times the encrypted file")
+    return missed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds the release binary, makes the inputs, runs kveil and its peers in the same hour and prints medians and their ratios.
+# usage: benches/compare.sh [--with-rops] [--quick] [--rows REGEX]
+#   --with-rops   the Rust peer too (installed when missing, some minutes)
+#   --quick       no row on which a peer needs more than ten seconds
+#   --rows REGEX  only the rows whose name matches
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly SOPS=v3.13.3 AGE=v1.3.2 ROPS=0.1.7
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+tools=${KVEIL_TOOLS:-$CARGO_TARGET_DIR/tools}
+mkdir -p "$tools/bin"
+tools=$(cd "$tools" && pwd)
+
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --with-rops)
+            [ -x "$tools/bin/rops" ] || CARGO_TARGET_DIR=$tools/build cargo install "rops-cli@$ROPS" --locked --root "$tools"
+            arguments+=(--rops "$tools/bin/rops")
+            ;;
+        --quick) arguments+=(--quick) ;;
+        --rows)
+            arguments+=(--rows "$2")
+            shift
+            ;;
+        *)
+            sed -n '2,7s/^# //p' "${BASH_SOURCE[0]}" >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
+
+[ -x "$tools/bin/sops" ] || GOBIN=$tools/bin go install "github.com/getsops/sops/v3/cmd/sops@$SOPS"
+[ -x "$tools/bin/age-keygen" ] || GOBIN=$tools/bin go install "filippo.io/age/cmd/age-keygen@$AGE"
+cargo build --release --quiet
+exec python3 benches/compare.py --kveil "$CARGO_TARGET_DIR/release/kveil" --sops "$tools/bin/sops" --keygen "$tools/bin/age-keygen" \
+    ${arguments[@]+"${arguments[@]}"}
