@@ -1,6 +1,7 @@
 """Runs kveil and its peers on the same inputs, in turns, and prints a table of medians, ratios and memory. See compare.sh.
 
-Time is that of the whole process, from spawn to reap; memory is its maximum resident set (os.wait4)."""
+Time is that of the whole process, from spawn to reap; memory is its maximum resident set. Both come from the small program in
+`spawn/`."""
 
 import argparse
 import os
@@ -11,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 SECONDS = 10.0  # a peer that needs longer is run once
 
@@ -60,17 +60,13 @@ class Lab:
 
     def run(self, argv, stdin=None, stdout=None):
         """Seconds and megabytes of one run."""
-        with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as sink:
-            start = time.perf_counter()
-            child = subprocess.Popen(argv, cwd=self.dir, env=self.env, stdin=source, stdout=sink, stderr=subprocess.PIPE)
-            message = child.stderr.read()
-            _, status, usage = os.wait4(child.pid, 0)
-            seconds = time.perf_counter() - start
-            child.returncode = os.waitstatus_to_exitcode(status)
-            child.stderr.close()
-        if child.returncode:
-            raise RuntimeError(f"{' '.join(argv[:4])} …: exit code {child.returncode}: {message.decode(errors='replace')[:300]}")
-        return seconds, usage.ru_maxrss / 1024
+        done = subprocess.run([self.options.spawn, stdin or os.devnull, stdout or os.devnull, *argv], cwd=self.dir, env=self.env, capture_output=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode(errors="replace"))
+        nanoseconds, kilobytes, code = map(int, done.stdout.split())
+        if code:
+            raise RuntimeError(f"{' '.join(argv[:4])} …: exit code {code}: {done.stderr.decode(errors='replace')[:300]}")
+        return nanoseconds / 1e9, kilobytes / 1024
 
 
 class Row:
@@ -102,7 +98,7 @@ def show(seconds):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("--kveil", "--sops", "--keygen"):
+    for name in ("--kveil", "--sops", "--keygen", "--spawn"):
         parser.add_argument(name, required=True)
     parser.add_argument("--rops")
     parser.add_argument("--quick", action="store_true")
@@ -209,7 +205,7 @@ def thousand(lab, options, many):
             lab.run([options.kveil, "encrypt", "-i", "--age", lab.recipient, *many])
             sealed = True
 
-    xargs = ["xargs", "-P2", "-n1", options.sops]
+    xargs = [shutil.which("xargs"), "-P2", "-n1", options.sops]
     regex = "^(data|stringData)$"
     encrypt = lambda tool: ([options.kveil, "encrypt", "-i", "--age", lab.recipient, *many], None) if tool == "kveil" else ([*xargs, "encrypt", "-i", "--age", lab.recipient, "--encrypted-regex", regex], lab.path("listing.txt"))
     decrypt = lambda tool: ([options.kveil, "decrypt", *many], None) if tool == "kveil" else ([*xargs, "decrypt"], lab.path("listing.txt"))

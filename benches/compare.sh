@@ -9,6 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly SOPS=v3.13.3 AGE=v1.3.2 ROPS=0.1.7
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$CARGO_TARGET_DIR"
+CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
 tools=${KVEIL_TOOLS:-$CARGO_TARGET_DIR/tools}
 mkdir -p "$tools/bin"
 tools=$(cd "$tools" && pwd)
@@ -36,5 +38,6 @@ done
 [ -x "$tools/bin/sops" ] || GOBIN=$tools/bin go install "github.com/getsops/sops/v3/cmd/sops@$SOPS"
 [ -x "$tools/bin/age-keygen" ] || GOBIN=$tools/bin go install "filippo.io/age/cmd/age-keygen@$AGE"
 cargo build --release --quiet
-exec python3 benches/compare.py --kveil "$CARGO_TARGET_DIR/release/kveil" --sops "$tools/bin/sops" --keygen "$tools/bin/age-keygen" \
+(cd benches/spawn && go build -o "$tools/bin/kveil-bench-spawn" .)
+exec python3 benches/compare.py --spawn "$tools/bin/kveil-bench-spawn" --kveil "$CARGO_TARGET_DIR/release/kveil" --sops "$tools/bin/sops" --keygen "$tools/bin/age-keygen" \
     ${arguments[@]+"${arguments[@]}"}

@@ -56,9 +56,15 @@ fn stages(c: &mut Criterion) {
             );
         });
         group.bench_function(BenchmarkId::from_parameter("decrypt"), |b| {
-            b.iter_batched(identities, |identities| pipeline::decrypt_text(black_box(&sealed), yaml(), &identities, &[], false).expect("decrypts"), BatchSize::SmallInput);
+            b.iter_batched(
+                identities,
+                |identities| pipeline::decrypt_text(black_box(&sealed), yaml(), &identities, &[], false).expect("decrypts"),
+                BatchSize::SmallInput,
+            );
         });
-        group.bench_function(BenchmarkId::from_parameter("second reading"), |b| b.iter(|| yaml().second_reading(black_box(&sealed)).expect("YAML")));
+        group.bench_function(BenchmarkId::from_parameter("second reading"), |b| {
+            b.iter(|| yaml().second_reading(black_box(&sealed)).expect("YAML"))
+        });
         group.finish();
     }
 }

@@ -127,7 +127,8 @@ impl Metadata {
             version: read_version(sops)?,
             selector: read_selector(sops)?,
             mac_only_encrypted: read_bool(sops, MAC_ONLY_ENCRYPTED)?,
-            layout: read_text(sops, LAYOUT)?,
+            // Not SOPS's own: one of another shape is ignored, as SOPS ignores it.
+            layout: sops.get(LAYOUT).and_then(Value::text).map(|text| text.into_owned()),
             unknown: fields.iter().filter(|(name, _)| !is_known(name)).cloned().collect(),
         };
         metadata.last_modified_aad()?;

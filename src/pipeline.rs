@@ -56,7 +56,7 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan) -> Result<Sealed> {
     let request =
         Request { selection: &plan.selection, cipher: &cipher, metadata, indent: plan.indent, layout: plan.layout, lenient: plan.lenient };
     let sealed = encrypt::encrypt(document, request)?;
-    verify::check(document, &sealed.text, &cipher)?;
+    verify::check(document, &sealed.text, &cipher, plan.layout)?;
     Ok(sealed)
 }
 
@@ -95,7 +95,7 @@ pub fn decrypt_text(
 
 /// Text that can't be read is an input error of encrypt; decrypt has 1 for it, as genuine sops.
 fn as_generic(mut error: Error) -> Error {
-    if matches!(error.kind, Kind::Unreadable | Kind::EncryptTree) {
+    if matches!(error.kind, Kind::Unreadable | Kind::EncryptTree | Kind::Empty) {
         error.kind = Kind::Generic;
     }
     error

@@ -86,26 +86,52 @@ fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
 /// # Errors
 /// `Unwritable` (3); the old file is untouched then.
 pub fn write(path: &Path, text: &str, private: bool) -> Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = resolve(path);
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
-        Ok(metadata) if !metadata.is_file() => write_through(&target, text),
+        Ok(metadata) if !metadata.is_file() => write_to_device(&target, text),
         Ok(metadata) => replace(&target, text, Some(&metadata), private),
         Err(_) => replace(&target, text, None, private),
     }
 }
 
-/// Replaces a regular file by `text`, keeping mode and owner.
+/// The file that a path leads to, also where it doesn't exist yet.
+fn resolve(path: &Path) -> PathBuf {
+    let through_link = || fs::read_link(path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
+    fs::canonicalize(path).ok().or_else(through_link).unwrap_or_else(|| path.to_owned())
+}
+
+/// Writes into the file itself, for places where a rename can't (a bind mount, hard links): not in one step.
 ///
 /// # Errors
-/// `ConflictingFlags` (8) if it isn't a regular file, else as [`write`].
-pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
+/// `Unwritable` (3).
+pub fn write_through(path: &Path, text: &str) -> Result<()> {
+    let failed = |why: std::io::Error| unwritable(path, &why.to_string());
+    let mut file = OpenOptions::new().write(true).truncate(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// Refuses to change anything but a regular file in place, before it is read: a pipe would wait for ever.
+///
+/// # Errors
+/// `ConflictingFlags` (8). A missing file is left to the reader.
+pub fn refuse_irregular(path: &Path) -> Result<()> {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => write(path, text, false),
-        _ => {
-            Err(Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").hint("give --output a path instead of -i"))
+        Ok(metadata) if !metadata.is_file() => {
+            let error =
+                Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").in_file(&path.display().to_string());
+            Err(error.hint("give --output a path instead of -i"))
         }
+        _ => Ok(()),
     }
+}
+
+/// Makes the directory of `--output DIR/`.
+///
+/// # Errors
+/// `Unwritable` (3).
+pub fn make_directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|why| unwritable(path, &why.to_string()))
 }
 
 /// Makes a directory that only its owner can enter, and its parents.
@@ -120,7 +146,7 @@ fn unwritable(path: &Path, why: &str) -> Error {
     Error::new(Kind::Unwritable, format!("can't write {}: {why}", path.display()))
 }
 
-fn write_through(path: &Path, text: &str) -> Result<()> {
+fn write_to_device(path: &Path, text: &str) -> Result<()> {
     let mut file = OpenOptions::new().write(true).open(path).map_err(|why| unwritable(path, &why.to_string()))?;
     file.write_all(text.as_bytes()).map_err(|why| unwritable(path, &why.to_string()))
 }
@@ -130,7 +156,10 @@ fn replace(target: &Path, text: &str, old: Option<&fs::Metadata>, private: bool)
         platform::refuse_hard_links(target, metadata)?;
     }
     let temporary = Temporary::create(target)?;
-    temporary.fill(text, old, private).map_err(|why| unwritable(target, &why.to_string()))?;
+    temporary.fill(text, old, private).map_err(|why| {
+        unwritable(target, &why.to_string())
+            .hint("--write-through writes into the file itself and keeps its owner; --output writes a new file")
+    })?;
     temporary.rename(target)
 }
 
@@ -183,7 +212,8 @@ impl Temporary {
 
     fn rename(self, target: &Path) -> Result<()> {
         fs::rename(&self.path, target).map_err(|why| {
-            unwritable(target, &format!("it can't be replaced in one step: {why}")).hint("--output writes a new file elsewhere")
+            unwritable(target, &format!("it can't be replaced in one step: {why}"))
+                .hint("--write-through writes into the file itself, --output a new file elsewhere")
         })?;
         forget(&self.path);
         platform::sync_directory(target);

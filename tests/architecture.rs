@@ -66,7 +66,8 @@ fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     walk(&src, &mut paths);
     paths.sort();
-    let is_test = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == "tests") || path.components().any(|part| part.as_os_str() == "tests");
+    let is_test =
+        |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == "tests") || path.components().any(|part| part.as_os_str() == "tests");
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
@@ -130,7 +131,10 @@ fn rooms_import_only_what_stands_before_them() {
         }
     }
     tell("imports against the direction of the flow", &wrong);
-    assert_eq!(imports("use crate::{error::{Error, Kind}, document};\nlet x = crate::seal::mac::f();"), ["document", "error", "seal"].map(str::to_owned).into());
+    assert_eq!(
+        imports("use crate::{error::{Error, Kind}, document};\nlet x = crate::seal::mac::f();"),
+        ["document", "error", "seal"].map(str::to_owned).into()
+    );
 }
 
 /// The names of the modules in a folder.
@@ -155,10 +159,22 @@ fn every_command_has_its_file_and_its_row() {
     let table = read("cli/mod.rs");
     let sandbox = sandbox::Sandbox::new();
     let help = sandbox.kveil(["--help"]).run().text();
-    let listed: BTreeSet<String> = help.lines().skip_while(|line| !line.starts_with("Commands")).skip(1).take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).filter(|name| name != "help").collect();
+    let listed: BTreeSet<String> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .filter(|name| name != "help")
+        .collect();
     let commands: BTreeSet<String> = modules("cli").into_iter().filter(|name| !CLI_PARTS.contains(&name.as_str())).collect();
     for command in &commands {
-        assert!(table.contains(&format!("mod {command};")) && table.contains(&format!("\"{}\", {command})", command.replace('_', "-"))), "{command} has no row in src/cli/mod.rs");
+        assert!(
+            table.contains(&format!("mod {command};")) && table.contains(&format!("\"{}\", {command})", command.replace('_', "-"))),
+            "{command} has no row in src/cli/mod.rs"
+        );
         let verb = command.replace('_', "-");
         assert!(listed.contains(&verb), "kveil --help doesn't list {verb}: {listed:?}");
     }
@@ -169,7 +185,10 @@ fn every_command_has_its_file_and_its_row() {
 fn every_kind_of_recipient_has_its_row() {
     let table = read("recipient/mod.rs");
     for kind in modules("recipient").iter().filter(|name| *name != "environment" && *name != "elsewhere") {
-        assert!(table.contains(&format!("mod {kind};")) && table.contains(&format!("{kind}::")), "{kind} has no row in src/recipient/mod.rs");
+        assert!(
+            table.contains(&format!("mod {kind};")) && table.contains(&format!("{kind}::")),
+            "{kind} has no row in src/recipient/mod.rs"
+        );
     }
 }
 
@@ -178,7 +197,10 @@ fn every_format_has_its_row() {
     let table = read("document/mod.rs");
     for format in ["yaml", "json"] {
         assert!(modules("document").contains(format));
-        assert!(table.contains(&format!("mod {format};")) && table.contains(&format!("{format}::")), "{format} has no row in src/document/mod.rs");
+        assert!(
+            table.contains(&format!("mod {format};")) && table.contains(&format!("{format}::")),
+            "{format} has no row in src/document/mod.rs"
+        );
     }
 }
 
@@ -208,7 +230,9 @@ fn files_stay_within_their_bounds() {
         let parser = PARSERS.contains(&name).then_some(PARSER_LINES);
         parser.unwrap_or(LINES)
     };
-    let long = |source: &Source| (source.code.lines().count() > bound(&source.name)).then(|| format!("src/{}: {} lines", source.name, source.code.lines().count()));
+    let long = |source: &Source| {
+        (source.code.lines().count() > bound(&source.name)).then(|| format!("src/{}: {} lines", source.name, source.code.lines().count()))
+    };
     tell("too long", &sources().iter().filter_map(long).collect::<Vec<_>>());
     assert!(read("main.rs").lines().count() < 20, "main.rs has 20 lines or more");
 }
@@ -222,11 +246,17 @@ fn functions_stay_within_their_bounds() {
         for (at, line) in lines.iter().enumerate() {
             let text = line.trim_start();
             let indent = line.len() - text.len();
-            let begins = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "const fn ", "pub const fn "].iter().any(|word| text.starts_with(word));
+            let begins = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "const fn ", "pub const fn "]
+                .iter()
+                .any(|word| text.starts_with(word));
             if !begins || text.ends_with(';') {
                 continue;
             }
-            let end = if text.ends_with('}') { Some(0) } else { lines[at..].iter().position(|line| line.len() == indent + 1 && line.ends_with('}')) };
+            let end = if text.ends_with('}') {
+                Some(0)
+            } else {
+                lines[at..].iter().position(|line| line.len() == indent + 1 && line.ends_with('}'))
+            };
             let length = end.unwrap_or(0) + 1;
             lengths.push(length);
             if length > 80 {
@@ -245,8 +275,12 @@ fn nothing_panics_or_prints_outside_its_place() {
     let mut found = Vec::new();
     for source in sources() {
         for (at, line) in source.lines() {
-            let panics = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "dbg!("].iter().find(|word| line.contains(**word));
-            let prints = ["println!(", "print!(", "::stdout()", "::stderr()"].iter().find(|word| line.contains(**word)).filter(|_| source.name != PRINTS && source.name != "cli/context.rs");
+            let panics =
+                [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "dbg!("].iter().find(|word| line.contains(**word));
+            let prints = ["println!(", "print!(", "::stdout()", "::stderr()"]
+                .iter()
+                .find(|word| line.contains(**word))
+                .filter(|_| source.name != PRINTS && source.name != "cli/context.rs");
             if let Some(word) = panics.or(prints) {
                 found.push(format!("src/{}:{at}: {word}", source.name));
             }
@@ -258,6 +292,10 @@ fn nothing_panics_or_prints_outside_its_place() {
 #[test]
 fn names_say_what_is_inside() {
     let vague = ["utils", "util", "helpers", "helper", "common", "core", "misc"];
-    let found: Vec<String> = sources().into_iter().filter(|source| source.name.trim_end_matches(".rs").split('/').any(|part| vague.contains(&part))).map(|source| source.name).collect();
+    let found: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| source.name.trim_end_matches(".rs").split('/').any(|part| vague.contains(&part)))
+        .map(|source| source.name)
+        .collect();
     tell("vague names", &found);
 }

@@ -266,7 +266,10 @@ fn exit_codes_are_those_of_sops() {
     sandbox.write("number.yaml", "1: hunter2-hunter2\n");
     sandbox.write("big.yaml", "password: hunter2-hunter2\npin: 18446744073709551615\n");
     sandbox.write("changed.yaml", String::from_utf8(sealed.clone()).unwrap().replace("name: database", "name: otherbase"));
-    sandbox.write("torn.yaml", String::from_utf8(sealed).unwrap().replacen("password: 'ENC[AES256_GCM,data:", "password: 'ENC[AES256_GCM,data:AAAA", 1));
+    sandbox.write(
+        "torn.yaml",
+        String::from_utf8(sealed).unwrap().replacen("password: 'ENC[AES256_GCM,data:", "password: 'ENC[AES256_GCM,data:AAAA", 1),
+    );
     let two = ["encrypt", "--encrypted-regex", "^a$", "--unencrypted-suffix", "_b", "secret.yaml"];
     let cases: [(&[&str], i32); 22] = [
         (&["encrypt", "missing.yaml"], 100),
@@ -321,7 +324,9 @@ fn messages_keep_the_phrases_that_tools_match_on() {
     let first = |done: Done| done.err.lines().next().unwrap_or_default().to_owned();
     assert!(first(sandbox.sops(["decrypt", "secret.yaml"]).run()).contains("sops metadata not found"));
     assert!(first(sandbox.sops(["decrypt", "changed.yaml"]).run()).contains("MAC mismatch"));
-    assert!(first(sandbox.sops(["encrypt", "a.yaml"]).within(sandbox.path("elsewhere")).run()).contains("no matching creation rules found"));
+    assert!(
+        first(sandbox.sops(["encrypt", "a.yaml"]).within(sandbox.path("elsewhere")).run()).contains("no matching creation rules found")
+    );
     let locked_out = sandbox.sops(["decrypt", "sealed.yaml"]).env("HOME", sandbox.tmp()).run();
     assert!(locked_out.err.contains("Failed to get the data key required to decrypt the SOPS file."), "{}", locked_out.err);
     let bare = Sandbox::new();
@@ -335,10 +340,22 @@ fn messages_keep_the_phrases_that_tools_match_on() {
 fn under_the_name_sops_success_is_silent() {
     let sandbox = ready();
     sandbox.write("sealed.yaml", sealed(&sandbox));
-    for line in ["sops decrypt sealed.yaml 2>&1", "sops -d sealed.yaml 2>&1", "sops decrypt sealed.yaml", "cat sealed.yaml | sops decrypt --input-type yaml /dev/stdin 2>&1"] {
+    for line in [
+        "sops decrypt sealed.yaml 2>&1",
+        "sops -d sealed.yaml 2>&1",
+        "sops decrypt sealed.yaml",
+        "cat sealed.yaml | sops decrypt --input-type yaml /dev/stdin 2>&1",
+    ] {
         assert_eq!(sandbox.shell(line).run().ok(), SECRET.as_bytes(), "{line}");
     }
-    for line in ["sops encrypt secret.yaml", "sops -e secret.yaml", "sops encrypt --output o.yaml secret.yaml", "sops encrypt -i secret.yaml", "sops filestatus sealed.yaml", "sops decrypt -i sealed.yaml"] {
+    for line in [
+        "sops encrypt secret.yaml",
+        "sops -e secret.yaml",
+        "sops encrypt --output o.yaml secret.yaml",
+        "sops encrypt -i secret.yaml",
+        "sops filestatus sealed.yaml",
+        "sops decrypt -i sealed.yaml",
+    ] {
         assert_eq!(sandbox.shell(line).run().err, "", "{line}");
     }
     let version = sandbox.sops(["--version"]).run().text();
@@ -394,7 +411,11 @@ fn identities_are_found_where_sops_looks_for_them() {
         assert_eq!(done.code, 0, "{way}: {}", done.err);
         assert_eq!(done.out, b"a: hidden-value\n", "{way}");
     }
-    for (way, call) in [("none", decrypt()), ("wrong", decrypt().env("SOPS_AGE_KEY_FILE", key("agewrong.txt"))), ("broken command", decrypt().env("SOPS_AGE_KEY_CMD", "false"))] {
+    for (way, call) in [
+        ("none", decrypt()),
+        ("wrong", decrypt().env("SOPS_AGE_KEY_FILE", key("agewrong.txt"))),
+        ("broken command", decrypt().env("SOPS_AGE_KEY_CMD", "false")),
+    ] {
         let message = call.run().refused(128);
         assert!(message.contains("age1av6p"), "{way}: names the recipient: {message}");
         assert!(message.contains("SOPS_AGE_KEY"), "{way}: says where it looked: {message}");
@@ -418,7 +439,8 @@ fn recipients_come_from_flags_environment_and_configuration() {
 #[test]
 fn the_configuration_is_looked_up_from_the_file_upward() {
     let sandbox = Sandbox::with_identity();
-    let rule = |recipient: &str| format!("creation_rules:\n  - path_regex: deep/.*[.]yaml$\n    age: {recipient}\n    encrypted_regex: ^only$\n");
+    let rule =
+        |recipient: &str| format!("creation_rules:\n  - path_regex: deep/.*[.]yaml$\n    age: {recipient}\n    encrypted_regex: ^only$\n");
     sandbox.write("tree/.sops.yaml", rule(RECIPIENT_1));
     sandbox.write("tree/deep/er/a.yaml", "only: hidden-value\nother: clear-value\n");
     sandbox.write("tree/a.yaml", "only: hidden-value\n");
@@ -455,7 +477,11 @@ fn a_configuration_with_a_mistake_is_an_error_with_its_line() {
         let done = sandbox.kveil(["encrypt", "p.yaml"]).run();
         let fault = done.refusal_fault(None);
         assert_eq!(fault, None, "{config}");
-        assert!(line.is_empty() || done.err.contains(&format!(".sops.yaml:{line}")) || done.err.contains(&format!("line {line}")), "line {line} in {}\n{config}", done.err);
+        assert!(
+            line.is_empty() || done.err.contains(&format!(".sops.yaml:{line}")) || done.err.contains(&format!("line {line}")),
+            "line {line} in {}\n{config}",
+            done.err
+        );
         assert!(done.err.contains(suggestion), "{suggestion} in {}", done.err);
         // In place nothing is written in clear or half.
         sandbox.kveil(["encrypt", "-i", "p.yaml"]).run();
@@ -470,7 +496,10 @@ fn a_secret_has_its_data_encrypted_by_default_and_the_file_says_so() {
     assert!(text.contains("encrypted_regex: ^(data|stringData)$"), "{text}");
     assert!(text.contains("kind: Secret\n") && text.contains("name: database   # in clear\n"), "{text}");
     let under_sops = sandbox.sops(["encrypt", "secret.yaml"]).run().text();
-    assert!(!under_sops.contains("kind: Secret") && under_sops.contains("unencrypted_suffix: _unencrypted"), "sops's own default: {under_sops}");
+    assert!(
+        !under_sops.contains("kind: Secret") && under_sops.contains("unencrypted_suffix: _unencrypted"),
+        "sops's own default: {under_sops}"
+    );
 }
 
 #[test]
@@ -493,8 +522,13 @@ fn other_kinds_are_refused_with_the_flag_that_helps() {
 #[test]
 fn a_value_in_clear_here_and_encrypted_there_is_refused() {
     let sandbox = ready();
-    sandbox.write("leak.yaml", "apiVersion: v1\nkind: Secret\nmetadata:\n  annotations: {a: &p hunter2-hunter2}\nstringData:\n  password: *p\n");
-    for done in [sandbox.kveil(["encrypt", "leak.yaml"]).run(), sandbox.sops(["encrypt", "--encrypted-regex", "^stringData$", "leak.yaml"]).run()] {
+    sandbox.write(
+        "leak.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  annotations: {a: &p hunter2-hunter2}\nstringData:\n  password: *p\n",
+    );
+    for done in
+        [sandbox.kveil(["encrypt", "leak.yaml"]).run(), sandbox.sops(["encrypt", "--encrypted-regex", "^stringData$", "leak.yaml"]).run()]
+    {
         let message = done.refused(23);
         assert!(message.contains("leak.yaml:6:13") && !message.contains("hunter2"), "{message}");
     }
@@ -510,7 +544,11 @@ fn genuine_sops_edits_and_kveil_reads_on() {
     set.run().ok();
     let opened = sandbox.kveil(["decrypt", "e.yaml"]).run().text();
     let yaml = sandbox::tree::read("yaml", opened.as_bytes()).unwrap();
-    let want = sandbox::tree::read("yaml", b"stringData:\n  changed: 'off'\n  'yes': 'yes'\n  octal: '0777'\n  day: '2020-01-01'\n  'on': 'on'\n  folded: 'two lines'\n").unwrap();
+    let want = sandbox::tree::read(
+        "yaml",
+        b"stringData:\n  changed: 'off'\n  'yes': 'yes'\n  octal: '0777'\n  day: '2020-01-01'\n  'on': 'on'\n  folded: 'two lines'\n",
+    )
+    .unwrap();
     assert_eq!(yaml, want, "{opened}");
     // kubectl reads YAML 1.1, in which bare words are booleans, octal numbers and dates.
     for bare in ["changed: off", "yes: yes", "octal: 0777", "day: 2020-01-01", "on: on"] {
@@ -553,7 +591,8 @@ fn metadata_reads_as_flux_looks_for_it() {
     assert!(text.contains("\n    mac: ENC[AES256_GCM,data:"), "{text}");
     assert!(text.contains("\n    lastmodified: \"20"), "{text}");
     assert!(text.contains("\n    version: 3.13.3"), "{text}");
-    let keys: Vec<&str> = text.split("\nsops:\n").nth(1).unwrap().lines().filter(|line| line.starts_with("    ") && !line.starts_with("     ")).collect();
+    let keys: Vec<&str> =
+        text.split("\nsops:\n").nth(1).unwrap().lines().filter(|line| line.starts_with("    ") && !line.starts_with("     ")).collect();
     assert!(keys.is_sorted(), "{keys:?}");
 }
 
@@ -581,7 +620,8 @@ fn config_explain_names_rule_values_and_recipients() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("hunter2") && !text.contains("admin-of-all"), "{text}");
-    let json: serde_json::Value = serde_json::from_slice(&sandbox.kveil(["config", "explain", "--format", "json", "secret.yaml"]).run().ok()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&sandbox.kveil(["config", "explain", "--format", "json", "secret.yaml"]).run().ok()).unwrap();
     assert!(json.is_object());
 }
 
@@ -601,7 +641,9 @@ fn completion_and_manual_pages_name_every_verb() {
 #[test]
 fn no_colour_reaches_a_pipe() {
     let sandbox = ready();
-    for done in [sandbox.kveil(["encrypt", "missing.yaml"]).run(), sandbox.kveil(["--help"]).run(), sandbox.kveil(["encrypt", "secret.yaml"]).run()] {
+    for done in
+        [sandbox.kveil(["encrypt", "missing.yaml"]).run(), sandbox.kveil(["--help"]).run(), sandbox.kveil(["encrypt", "secret.yaml"]).run()]
+    {
         assert!(!done.err.contains('\u{1b}') && !done.out.contains(&0x1b));
     }
 }

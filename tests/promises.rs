@@ -12,7 +12,13 @@ use std::collections::BTreeMap;
 
 fn runner(cases: u32) -> TestRunner {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok());
-    TestRunner::new(Config { cases: wanted.unwrap_or(cases), failure_persistence: None, max_shrink_time: 60_000, max_shrink_iters: 4096, ..Config::default() })
+    TestRunner::new(Config {
+        cases: wanted.unwrap_or(cases),
+        failure_persistence: None,
+        max_shrink_time: 60_000,
+        max_shrink_iters: 4096,
+        ..Config::default()
+    })
 }
 
 fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCaseResult) {
@@ -98,7 +104,9 @@ fn kept(plain: &[u8], sealed: &[u8]) -> bool {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (plain, sealed) = (text(plain), text(sealed));
     let mut rest = sealed.lines();
-    let structure = |line: &&str| line.trim_end().ends_with(':') && !line.contains(['#', '\'', '"', '|', '>', '&', '*']) && line.split_whitespace().count() == 1;
+    let structure = |line: &&str| {
+        line.trim_end().ends_with(':') && !line.contains(['#', '\'', '"', '|', '>', '&', '*']) && line.split_whitespace().count() == 1
+    };
     let mut openers = plain.lines().filter(structure);
     // Text inside block scalars never ends in a colon here.
     openers.all(|opener| rest.any(|line| line.trim_end() == opener.trim_end()))
@@ -128,8 +136,12 @@ fn genuine_sops_reads_the_same_values() {
         sandbox.write("ours.yaml", &ours.out);
         sandbox.write("theirs.yaml", &theirs.out);
         same_for_genuine(&sandbox, &plain)?;
-        // An empty comment in a list becomes an item there; and what it writes isn't always YAML.
-        if tree::read("yaml", &theirs.out).is_ok() && !has_empty_comment(&plain) {
+        // What genuine sops writes isn't always YAML: an item `[]` after a comment in clear comes to stand at the margin.
+        if tree::read("yaml", &theirs.out).is_err() {
+            return Ok(());
+        }
+        // An empty comment in a list becomes an item there.
+        if !has_empty_comment(&plain) {
             hides("yaml", &plain, &theirs.out, &ours.out).map_err(|why| reject(why, &plain))?;
         }
         let back = sandbox.kveil(["decrypt", "theirs.yaml"]).run();
@@ -159,7 +171,10 @@ fn same_for_genuine(sandbox: &Sandbox, plain: &[u8]) -> TestCaseResult {
     let lone = has_empty_comment(plain);
     let (as_json, its_own) = (read("ours.yaml", "json"), read("theirs.yaml", "json"));
     if its_own.code == 0 && !lone && as_json.out != its_own.out {
-        return Err(reject(format!("genuine sops reads\n{}\ninstead of\n{}{}", shown(&as_json.out), shown(&its_own.out), as_json.err), plain));
+        return Err(reject(
+            format!("genuine sops reads\n{}\ninstead of\n{}{}", shown(&as_json.out), shown(&its_own.out), as_json.err),
+            plain,
+        ));
     }
     // Where genuine sops's YAML is broken, its JSON has to do.
     if lone || tree::read("yaml", &want.out).is_err() {
@@ -172,7 +187,10 @@ fn same_for_genuine(sandbox: &Sandbox, plain: &[u8]) -> TestCaseResult {
 #[test]
 fn whatever_the_bytes_the_file_is_restored_or_stays_as_it_was() {
     let sandbox = Sandbox::with_identity();
-    let damage = prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"\n\r\t #:-'\"|>&*!%@`{}[],?\\\0\x01~\xff\xc2\x85<x0"[..]), 0..3u8), 1..4);
+    let damage = prop::collection::vec(
+        (any::<prop::sample::Index>(), prop::sample::select(&b"\n\r\t #:-'\"|>&*!%@`{}[],?\\\0\x01~\xff\xc2\x85<x0"[..]), 0..3u8),
+        1..4,
+    );
     check(160, (generate::file(), damage), |(file, damage)| {
         let mut plain = file.bytes();
         for (at, byte, how) in damage {
@@ -190,7 +208,13 @@ fn whatever_the_bytes_the_file_is_restored_or_stays_as_it_was() {
         let done = sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, "p.yaml"]).run();
         if done.code != 0 {
             let same = sandbox.read("p.yaml") == plain && sandbox.listing() == ["p.yaml"];
-            return if let Some(fault) = done.refusal_fault(None) { Err(reject(fault, &plain)) } else if same { Ok(()) } else { Err(reject("refused, and changed", &plain)) };
+            return if let Some(fault) = done.refusal_fault(None) {
+                Err(reject(fault, &plain))
+            } else if same {
+                Ok(())
+            } else {
+                Err(reject("refused, and changed", &plain))
+            };
         }
         let sealed = sandbox.read("p.yaml");
         let opened = sandbox.kveil(["decrypt", "-i", "p.yaml"]).run();

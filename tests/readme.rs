@@ -41,8 +41,15 @@ fn commands(block: &str) -> Vec<Command> {
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
-        let (source, target) = { let entry = entry.unwrap(); (entry.path(), to.join(entry.file_name())) };
-        if source.is_dir() { copy(&source, &target) } else { drop(std::fs::copy(&source, &target).unwrap()) }
+        let (source, target) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if source.is_dir() {
+            copy(&source, &target)
+        } else {
+            let _ = std::fs::copy(&source, &target).unwrap();
+        }
     }
 }
 
@@ -64,7 +71,14 @@ fn run(page: &Path, sandbox: &Sandbox, folder: &Path) -> usize {
         assert_eq!(done.code, 0, "{}: $ {}\n{}", page.display(), command.line, done.err);
         if !command.shown.is_empty() {
             let out = String::from_utf8_lossy(&done.out).into_owned();
-            assert!(matches(&command.shown, &out), "{}: $ {}\nshows\n{}\nprints\n{out}{}", page.display(), command.line, command.shown.join("\n"), done.err);
+            assert!(
+                matches(&command.shown, &out),
+                "{}: $ {}\nshows\n{}\nprints\n{out}{}",
+                page.display(),
+                command.line,
+                command.shown.join("\n"),
+                done.err
+            );
         }
         count += 1;
     }
@@ -73,7 +87,10 @@ fn run(page: &Path, sandbox: &Sandbox, folder: &Path) -> usize {
 
 /// Line by line; `…` stands for anything, a line of `…` for any lines.
 fn matches(shown: &[String], out: &str) -> bool {
-    let pattern: Vec<String> = shown.iter().map(|line| if line.trim() == "…" { "(?:.*\n)*?".to_owned() } else { regex::escape(line).replace('…', ".*") + "\n" }).collect();
+    let pattern: Vec<String> = shown
+        .iter()
+        .map(|line| if line.trim() == "…" { "(?:.*\n)*?".to_owned() } else { regex::escape(line).replace('…', ".*") + "\n" })
+        .collect();
     let out = if out.ends_with('\n') || out.is_empty() { out.to_owned() } else { format!("{out}\n") };
     regex::Regex::new(&format!("^{}$", pattern.concat())).unwrap().is_match(&out)
 }

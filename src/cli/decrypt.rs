@@ -28,6 +28,9 @@ pub struct Args {
     /// Write to this file or, for several, into this directory
     #[arg(long, short, value_name = "PATH")]
     output: Option<String>,
+    /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
+    #[arg(long, requires = "in_place")]
+    write_through: bool,
     /// Print one part: an index path such as ["data"]["password"]
     #[arg(long, value_name = "PATH")]
     extract: Option<String>,
@@ -64,6 +67,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let inputs = files::inputs(&args.files)?;
     refuse_flags(args, &inputs)?;
     let order = order(args)?;
+    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
+        source::make_directory(Path::new(output))?;
+    }
     let identities = Identities::new(context.environment.clone());
     let writing = args.in_place || args.output.is_some();
     let results = files::each(context, inputs.len(), writing, |at| one(context, args, &order, &identities, &inputs[at]));
@@ -118,6 +124,9 @@ fn order(args: &Args) -> Result<Vec<String>> {
 
 fn one(context: &Context, args: &Args, order: &[String], identities: &Identities, input: &Source) -> Result<Done> {
     let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
+    if let (Source::File(path), true) = (input, args.in_place) {
+        source::refuse_irregular(path)?;
+    }
     let located = |error: Error| error.in_file(&name);
     let text = input.read().map_err(located)?;
     let format = args.types.input(&name, &text).map_err(located)?;
@@ -153,7 +162,8 @@ fn shown(args: &Args, text: Zeroizing<String>, from: &dyn Format, to: &dyn Forma
 
 fn write(args: &Args, input: &Source, text: &str) -> Result<()> {
     match (input, args.output.as_deref()) {
-        (Source::File(path), None) if args.in_place => source::write_in_place(path, text),
+        (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
+        (Source::File(path), None) if args.in_place => source::write(path, text, false),
         (_, Some(output)) => source::write(&output_path(output, input), text, false),
         _ => Ok(()),
     }

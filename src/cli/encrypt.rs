@@ -29,6 +29,9 @@ pub struct Args {
     /// Write to this file or, for several, into this directory
     #[arg(long, short, value_name = "PATH")]
     output: Option<String>,
+    /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
+    #[arg(long, requires = "in_place")]
+    write_through: bool,
     #[command(flatten)]
     types: Types,
     #[command(flatten)]
@@ -67,6 +70,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     let inputs = files::inputs(&args.files)?;
     refuse_flags(args, &inputs)?;
+    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
+        source::make_directory(Path::new(output))?;
+    }
     let results = files::each(context, inputs.len(), args.in_place || args.output.is_some(), |at| one(context, args, &inputs[at]));
     let mut errors = Vec::new();
     let mut done = Vec::new();
@@ -110,6 +116,9 @@ pub fn is_directory(output: &str) -> bool {
 
 fn one(context: &Context, args: &Args, input: &Source) -> Result<Done> {
     let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
+    if let (Source::File(path), true) = (input, args.in_place) {
+        source::refuse_irregular(path)?;
+    }
     let located = |error: Error| error.in_file(&name);
     let text = input.read().map_err(located)?;
     let format = args.types.input(&name, &text).map_err(located)?;
@@ -153,7 +162,8 @@ fn sealed(
 
 fn write(args: &Args, input: &Source, text: &str) -> Result<()> {
     match (input, args.output.as_deref()) {
-        (Source::File(path), None) if args.in_place => source::write_in_place(path, text),
+        (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
+        (Source::File(path), None) if args.in_place => source::write(path, text, false),
         (_, Some(output)) => source::write(&output_path(output, input, args), text, false),
         _ => Ok(()),
     }

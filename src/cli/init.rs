@@ -35,8 +35,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let path = context.directory.join(".sops.yaml");
     if path.exists() {
         report::note(context, "left as it is: .sops.yaml");
-        own(context)?;
-        return Ok(());
+        let recipients = own(context)?;
+        return missing(context, &path, &recipients);
     }
     let mut recipients = own(context)?;
     for text in args.age.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
@@ -48,6 +48,20 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     source::write(&path, &config::template(&recipients, args.with_selector), false)?;
     report::note(context, &format!("wrote .sops.yaml for {}", recipients.join(", ")));
     report::note(context, "next: kveil encrypt -i secret.yaml, and commit both files");
+    Ok(())
+}
+
+/// Says what a new colleague has to do.
+fn missing(context: &Context, path: &Path, recipients: &[String]) -> Result<()> {
+    let text = source::Source::File(path.to_owned()).read()?;
+    for recipient in recipients.iter().filter(|recipient| !text.contains(recipient.as_str())) {
+        report::note(
+            context,
+            &format!(
+                "your recipient {recipient} isn't in .sops.yaml yet: add it to the rule, and have one who can open the files encrypt them again"
+            ),
+        );
+    }
     Ok(())
 }
 

@@ -24,7 +24,7 @@ impl BlockScalar {
         let after = line_boundary(bytes, body, (content.end as usize).clamp(body, bytes.len()));
         let indent = explicit_indent(token).map_or_else(|| first_indent(&bytes[body..after]), |digit| parent_column + digit);
         let end = if token.contains(&b'+') { kept_end(bytes, body, after) } else { content_end(bytes, body, after, indent) };
-        let unterminated = after >= bytes.len() && !source.ends_with('\n');
+        let unterminated = end == Some(bytes.len()) && !source.ends_with('\n');
         let end = end.unwrap_or(header + token.len());
         BlockScalar { span: Span::new(header, end), body: body as u32, after: after.max(end), unterminated }
     }

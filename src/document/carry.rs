@@ -65,9 +65,9 @@ impl Document<'_> {
     }
 
     /// The text that stands for `value` where the scalar `id` carries (or, while encrypting, will carry) its token:
-    /// what [`Document::carried`] is replaced by. While decrypting, single quotes in a flow collection mean plain.
+    /// what [`Document::carried`] is replaced by. Single quotes in a flow collection mean plain.
     /// [`None`] if the style can't hold the value.
-    pub fn render_value(&self, id: NodeId, value: &Scalar<'_>, decrypting: bool, out: &mut String) -> Option<()> {
+    pub fn render_value(&self, id: NodeId, value: &Scalar<'_>, out: &mut String) -> Option<()> {
         let node = self.node(id);
         if self.is_json() {
             json::render(value, out);
@@ -76,7 +76,7 @@ impl Document<'_> {
         if node.is_block_scalar() {
             return self.render_block(id, value, out);
         }
-        let style = if node.flow && decrypting && node.style == Style::Single { Style::Plain } else { node.style };
+        let style = if node.flow && node.style == Style::Single { Style::Plain } else { node.style };
         render::quoted(style, value, node.flow, out);
         Some(())
     }
@@ -111,7 +111,7 @@ impl Document<'_> {
         if foreign && !self.is_json() {
             return self.put_lines(id, value, edits);
         }
-        if self.render_value(id, value, true, &mut text).is_some() {
+        if self.render_value(id, value, &mut text).is_some() {
             return edits.replace(self.carried(id), &text);
         }
         // The header doesn't fit the value (someone changed one of them): quotes hold anything.

@@ -97,6 +97,11 @@ impl Place<'_, '_> {
             return if before_marker { self.foot(NONE, column) } else { self.head(next, column) };
         }
         let (container, element, certain) = self.head(next, column);
+        // A comment before the first entry of a new collection is inside it: there is nothing to be at the foot of.
+        let within = self.previous().is_some_and(|id| container == NONE || self.ancestors(id).any(|ancestor| ancestor == container));
+        if !within {
+            return (container, element, certain);
+        }
         let foot = self.foot(container, column);
         if foot.0 != container && foot.0 != NONE && column > self.column_of(container) { foot } else { (container, element, certain) }
     }
@@ -135,6 +140,6 @@ impl Place<'_, '_> {
     }
 
     fn column_of(&self, id: NodeId) -> usize {
-        if id == NONE { 0 } else { self.document.column(self.document.node(id).span.start as usize) }
+        self.document.column_of(id)
     }
 }

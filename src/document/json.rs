@@ -125,7 +125,8 @@ impl<'s> Lines<'s> {
 
 /// The line break before `at` and the white space between the two, if there is nothing else.
 fn indentation(source: &str, at: usize) -> Option<(&'static str, &str)> {
-    let (before, blanks) = source[..at].rsplit_once('\n')?;
+    let before_blanks = source[..at].trim_end_matches([' ', '\t']);
+    let (before, blanks) = (before_blanks.strip_suffix('\n')?, &source[before_blanks.len()..at]);
     let newline = if before.ends_with('\r') { "\r\n" } else { "\n" };
     blanks.bytes().all(|byte| matches!(byte, b' ' | b'\t')).then_some((newline, blanks))
 }

@@ -1,9 +1,11 @@
 //! The layout record: what neither the style of the ENC scalar nor canonical quoting can bring back. It is encrypted
 //! into the `sops` block, since it holds plaintext; an entry counts only while it still says the value that is there.
 
+use std::collections::HashMap;
+
 use zeroize::Zeroizing;
 
-use super::{Document, Kind, NONE, NodeId, Role};
+use super::{Document, NONE, NodeId, Role};
 
 /// What an entry restores.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,20 +104,23 @@ fn entry_from_json(entry: &serde_json::Value) -> Option<Entry> {
     })
 }
 
-impl Document<'_> {
+/// Indexes of list items, counted once a list.
+#[derive(Default)]
+pub struct Indexes {
+    counted: HashMap<NodeId, u64>,
+}
+
+impl Indexes {
     /// The path of a node inside its document.
-    pub fn steps(&self, id: NodeId) -> Vec<Step> {
+    pub fn steps(&mut self, document: &Document<'_>, id: NodeId) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = id;
         while at != NONE {
-            let node = self.node(at);
+            let node = document.node(at);
             match node.role {
-                Role::Value => steps.push(Step::Key(self.key_text(at - 1).to_owned())),
-                Role::Key => steps.push(Step::Key(self.key_text(at).to_owned())),
-                Role::Item => {
-                    let index = self.children(node.parent).take_while(|child| *child != at).count();
-                    steps.push(Step::Index(index as u64));
-                }
+                Role::Value => steps.push(Step::Key(document.key_text(at - 1).to_owned())),
+                Role::Key => steps.push(Step::Key(document.key_text(at).to_owned())),
+                Role::Item => steps.push(Step::Index(self.index(document, at))),
                 Role::Root => {}
             }
             at = node.parent;
@@ -124,17 +129,11 @@ impl Document<'_> {
         steps
     }
 
-    /// The node at a path of document `document`.
-    pub fn find(&self, document: u32, path: &[Step]) -> Option<NodeId> {
-        let root = self.parts.get(document as usize)?.root;
-        let mut at = (root != NONE).then_some(root)?;
-        for step in path {
-            at = match step {
-                Step::Key(key) => self.get(at, key)?,
-                Step::Index(index) if self.node(at).kind == Kind::Sequence => self.children(at).nth(usize::try_from(*index).ok()?)?,
-                Step::Index(_) => return None,
-            };
+    fn index(&mut self, document: &Document<'_>, item: NodeId) -> u64 {
+        if !self.counted.contains_key(&item) {
+            let list = document.node(item).parent;
+            self.counted.extend(document.children(list).zip(0..));
         }
-        Some(at)
+        self.counted.get(&item).copied().unwrap_or_default()
     }
 }

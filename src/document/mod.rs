@@ -299,6 +299,11 @@ impl<'s> Document<'s> {
         offset - self.line_start(offset)
     }
 
+    /// The column of a node; 0 for [`NONE`], the top of a document.
+    pub fn column_of(&self, id: NodeId) -> usize {
+        if id == NONE { 0 } else { self.column(self.node(id).span.start as usize) }
+    }
+
     /// Where the line of `offset` starts (after a byte order mark).
     pub fn line_start(&self, offset: usize) -> usize {
         let start = self.source[..offset].rfind('\n').map_or(0, |newline| newline + 1);

@@ -486,7 +486,7 @@ fn refuse_key(document: &Document<'_>, key: NodeId) -> Result<()> {
     }
     let scalar = document.scalar(key)?;
     if scalar.kind != Type::Str {
-        let message = format!("this key is a {}, expected a string", scalar.kind.name());
+        let message = format!("this key is of type {}, expected a string", scalar.kind.name());
         return Err(document.error(key, ErrorKind::EncryptTree, message).hint("quote the key"));
     }
     Ok(())

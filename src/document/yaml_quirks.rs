@@ -97,6 +97,10 @@ pub(super) fn split_anchors(text: &str, places: &[usize]) -> Normal {
 
 /// yaml.v3 refuses a tab where the indentation of a block scalar's line is expected.
 pub(super) fn refuse_block(source: &str, block: &BlockScalar) -> Result<()> {
+    let explicit = super::block_scalar::header_token(source.as_bytes(), block.span.start as usize).iter().any(u8::is_ascii_digit);
+    if explicit {
+        return Ok(());
+    }
     let body = &source[block.body as usize..(block.span.end as usize).max(block.body as usize)];
     let mut at = block.body as usize;
     for line in body.split_inclusive('\n') {
@@ -158,7 +162,8 @@ pub(super) fn refuse_tabs(document: &Document<'_>) -> Result<()> {
     let mut line_start = 0;
     for line in source.split_inclusive('\n') {
         let indentation = line.len() - line.trim_start_matches([' ', '\t', '-', '?']).len();
-        if let Some(tab) = line[..indentation].find('\t') {
+        let passed = line.starts_with("---") || line[indentation..].starts_with('#');
+        if let Some(tab) = line[..indentation].find('\t').filter(|_| !passed) {
             refuse_tab(document, line_start + tab, line)?;
         }
         line_start += line.len();
@@ -262,18 +267,28 @@ pub(super) fn normalise(source: &str) -> Option<Normal> {
             continue;
         }
         match quote {
-            None if matches!(c, '\'' | '"') && matches!(previous, ' ' | '\t' | '\n' | '[' | '{' | ',' | ':') => quote = Some(c),
+            None if matches!(c, '\'' | '"') && may_open(&normal.text) => quote = Some(c),
             Some(open) if c == open => quote = None,
             _ => {}
         }
         normal.text.push(c);
-        if quote.is_some() && c == '\n' {
-            indent(&mut normal);
-        }
         previous = c;
         rest = &rest[c.len_utf8()..];
+        if quote.is_some() && c == '\n' {
+            if rest.starts_with("---") || rest.starts_with("...") {
+                return None;
+            }
+            indent(&mut normal);
+        }
     }
     (!normal.shifts.is_empty()).then_some(normal)
+}
+
+/// Whether a quote may open a scalar here: at the start of a line, or after an indicator.
+fn may_open(before: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let word = line.trim_end();
+    word.is_empty() || word.ends_with(['[', '{', ',']) || word.len() < line.len() && word.ends_with([':', '-', '?'])
 }
 
 /// Outside of quotes: comments are passed over, and so are the blank lines below a block header.

@@ -68,6 +68,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
         ivs: Ivs::new(),
         edits: Edits::default(),
         entries: Vec::new(),
+        indexes: layout::Indexes::default(),
     };
     let only_encrypted = request.metadata.mac_only_encrypted;
     let mac = if document.source.len() < LARGE {
@@ -186,6 +187,7 @@ struct Sealer<'r, 's> {
     ivs: Ivs,
     edits: Edits,
     entries: Vec<Entry>,
+    indexes: layout::Indexes,
 }
 
 /// Tags that sops applies and drops: a reader would apply them to the token.
@@ -267,7 +269,7 @@ impl Sealer<'_, '_> {
             return;
         }
         let mut rendered = Zeroizing::new(String::new());
-        let restored = document.render_value(id, &self.values[at], false, &mut rendered).is_some();
+        let restored = document.render_value(id, &self.values[at], &mut rendered).is_some();
         let original = document.slice(document.carried(id));
         if !restored || rendered.as_str() != original {
             self.record(id, EntryKind::Scalar, original);
@@ -287,7 +289,7 @@ impl Sealer<'_, '_> {
     }
 
     fn record(&mut self, id: NodeId, kind: EntryKind, bytes: &str) {
-        let path = self.document.steps(id);
+        let path = self.indexes.steps(self.document, id);
         self.entries.push(Entry { document: self.document.node(id).document, path, kind, bytes: Zeroizing::new(bytes.to_owned()) });
     }
 
@@ -409,7 +411,7 @@ impl Sealer<'_, '_> {
         let after =
             document.source[comment.span.end as usize..].find('\n').map_or(document.source.len(), |n| comment.span.end as usize + n + 1);
         let to = if comment.inline { comment.span.end as usize } else { after };
-        let number = document.source[..start].bytes().filter(|byte| *byte == b'\n').count();
+        let number = memchr::memchr_iter(b'\n', &document.source.as_bytes()[..start]).count();
         let path = vec![layout::Step::Index(number as u64)];
         let bytes = Zeroizing::new(document.source[from..to].to_owned());
         self.entries.push(Entry { document: comment.document, path, kind: EntryKind::Comment, bytes });
@@ -426,7 +428,8 @@ impl Sealer<'_, '_> {
         let span = if id == NONE { Span::default() } else { document.node(id).span };
         self.edits.replace(span, "");
         let bytes = Zeroizing::new(document.slice(span).to_owned());
-        self.entries.push(Entry { document: 0, path: Vec::new(), kind: EntryKind::Root, bytes });
+        let path = vec![layout::Step::Index(u64::from(span.start))];
+        self.entries.push(Entry { document: 0, path, kind: EntryKind::Root, bytes });
     }
 
     /// A file that ends without a line break gets one before the block; a block scalar in clear that ends there keeps
@@ -452,7 +455,8 @@ impl Sealer<'_, '_> {
                 .iter()
                 .zip(self.values)
                 .any(|(leaf, value)| leaf.node == last && leaf.alias == NONE && !(leaf.selected && hidden(value)));
-        let (path, bytes) = if clear { (document.steps(last), document.header(last).to_owned()) } else { (Vec::new(), String::new()) };
+        let (path, bytes) =
+            if clear { (self.indexes.steps(document, last), document.header(last).to_owned()) } else { (Vec::new(), String::new()) };
         if clear {
             let start = node.span.start as usize;
             let header = format!("{}-", bytes.trim_end_matches('+'));

@@ -41,19 +41,34 @@ pub fn restore(document: &Document<'_>, walk: &Walk, values: &[Plain<'_>], entri
         walk.leaves.iter().zip(values).filter(|(leaf, _)| leaf.alias == NONE).map(|(leaf, plain)| (leaf.node, &plain.value)).collect();
     let ends_open = entries.iter().any(|entry| entry.kind == EntryKind::End);
     let places = Places::of(document);
-    let mut restorer = Restorer { document, values: by_node, ends_open, edits, restored: &mut restored, places };
+    let mut restorer =
+        Restorer { document, values: by_node, ends_open, edits, restored: &mut restored, places, anchors: anchors(document) };
     entries.iter().for_each(|entry| restorer.entry(entry));
     restored
 }
 
 /// What remains to be done on the whole text: lines taken out, the missing line break at the end.
 pub fn finish(text: Zeroizing<String>, document: &Document<'_>, entries: &[Entry]) -> Zeroizing<String> {
-    let mut text = insert_comments(text, document, entries);
+    let mut text = insert_comments(insert_root(text, entries), document, entries);
     if entries.iter().any(|entry| entry.kind == EntryKind::End) && text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
             text.pop();
         }
+    }
+    text
+}
+
+/// A spelling of null goes back to where it stood in a document without content.
+fn insert_root(mut text: Zeroizing<String>, entries: &[Entry]) -> Zeroizing<String> {
+    let Some(entry) = entries.iter().find(|entry| entry.kind == EntryKind::Root) else { return text };
+    let null = matches!(entry.bytes.as_str(), "~" | "null" | "Null" | "NULL");
+    if let [Step::Index(at)] = entry.path.as_slice()
+        && let Ok(at) = usize::try_from(*at)
+        && null
+        && text.is_char_boundary(at)
+    {
+        text.insert_str(at, &entry.bytes);
     }
     text
 }
@@ -138,12 +153,14 @@ struct Restorer<'r, 's> {
     edits: &'r mut Edits,
     restored: &'r mut Restored,
     places: Places,
+    /// Nodes by the name of their anchor, in document order.
+    anchors: HashMap<&'r str, Vec<NodeId>>,
 }
 
 impl Restorer<'_, '_> {
     fn entry(&mut self, entry: &Entry) {
         if entry.kind == EntryKind::Root {
-            self.restored.root = entry.path.is_empty().then(|| self.root(&entry.bytes));
+            self.restored.root = Some(String::new());
             return;
         }
         let Some(id) = self.places.find(self.document, entry) else { return self.alias_key(entry) };
@@ -154,13 +171,6 @@ impl Restorer<'_, '_> {
             EntryKind::End => self.header(id, &entry.bytes),
             EntryKind::Comment | EntryKind::Root => {}
         }
-    }
-
-    /// A document without content: nothing, or a spelling of null.
-    fn root(&self, bytes: &str) -> String {
-        let null = matches!(bytes, "" | "~" | "null" | "Null" | "NULL");
-        let text = if null { bytes } else { "" };
-        text.to_owned()
     }
 
     fn scalar(&mut self, id: NodeId, bytes: &str) {
@@ -242,12 +252,9 @@ impl Restorer<'_, '_> {
         let document = self.document;
         let name = alias.strip_prefix('*')?;
         let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        let anchored = |candidate: &NodeId| {
-            let props = document.props(*candidate);
-            props.anchor_span.is_some_and(|span| &document.slice(span)[1..] == name)
-                && document.node(*candidate).document == document.node(id).document
-        };
-        (0..id).rev().find(anchored).filter(|_| word)
+        let named = self.anchors.get(name)?;
+        let last = named[..named.partition_point(|node| *node < id)].last().copied()?;
+        (word && document.node(last).document == document.node(id).document).then_some(last)
     }
 
     /// Whether two subtrees hold the same keys and typed values, aliases expanded.
@@ -291,6 +298,16 @@ impl Restorer<'_, '_> {
             self.edits.replace(Span::new(start, start + header.len()), bytes);
         }
     }
+}
+
+fn anchors<'d>(document: &'d Document<'_>) -> HashMap<&'d str, Vec<NodeId>> {
+    let mut anchors: HashMap<&str, Vec<NodeId>> = HashMap::new();
+    for id in 0..document.nodes.len() as NodeId {
+        if let Some(span) = document.props(id).anchor_span {
+            anchors.entry(&document.slice(span)[1..]).or_default().push(id);
+        }
+    }
+    anchors
 }
 
 fn reads_as(text: &str, value: &Scalar<'_>) -> bool {

@@ -37,7 +37,7 @@ fn sealed_with(text: &str, selection: &Selection) -> Result<String> {
     let cipher = Cipher::new(&KEY);
     let request = Request { selection, cipher: &cipher, metadata: metadata(selection), indent: None, layout: true, lenient: false };
     let sealed = encrypt(&document, request)?;
-    verify::check(&document, &sealed.text, &cipher)?;
+    verify::check(&document, &sealed.text, &cipher, true)?;
     Ok(sealed.text.to_string())
 }
 

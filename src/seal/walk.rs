@@ -237,11 +237,24 @@ impl Walker<'_, '_> {
         }
         // Under encrypted_comment_regex the comment that matches stays readable itself, those after it don't.
         let unencrypting = self.selection.by_comment() && !self.selection.encrypts(true);
-        let selected = self.selection.encrypts(matched || *pending || (itself && unencrypting));
+        let selected = self.selection.encrypts(matched || *pending || (itself && unencrypting)) || self.beside_hidden(comment);
         *pending |= itself;
         let path = self.comment_path();
         self.walk.remarks.push(Remark { comment: at, path, selected });
         Ok(())
+    }
+
+    /// A comment at a column of its own may be tied to what stands before it: where that is hidden, so is the comment.
+    fn beside_hidden(&self, comment: &Comment) -> bool {
+        let document = self.document;
+        let container = document.column_of(comment.container);
+        if comment.inline || comment.certain || document.column(comment.span.start as usize) == container {
+            return false;
+        }
+        let before = document.nodes.partition_point(|node| node.span.start < comment.span.start);
+        let Some(previous) = before.checked_sub(1).filter(|id| document.nodes[*id].document == comment.document) else { return false };
+        let matched = self.keys_above(previous as NodeId).iter().any(|key| self.selection.matches_key(key));
+        !self.selection.by_comment() && self.selection.encrypts(matched)
     }
 
     /// A comment at the top has `:` as its additional data, a key path joined of nothing.

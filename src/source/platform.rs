@@ -63,7 +63,7 @@ mod unix {
             return Ok(());
         }
         let message = format!("can't replace {}: it has {} names (hard links), which would part", path.display(), metadata.nlink());
-        Err(Error::new(Kind::Unwritable, message).hint("--output writes a new file"))
+        Err(Error::new(Kind::Unwritable, message).hint("--write-through writes into the file itself, --output a new file"))
     }
 
     /// Makes a rename durable. A directory that can't be synced is no failure: the rename itself is done.

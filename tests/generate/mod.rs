@@ -4,13 +4,51 @@
 use proptest::prelude::*;
 
 /// Words that are no one's keyword; each value of five and more letters is looked for in the encrypted file.
-const WORDS: [&str; 12] = ["alpha", "bravo-two", "charlie", "delta_4", "echo", "foxtrot.net", "golf/hotel", "india", "juliett", "kilo@lima", "Ærø", "秘密"];
+const WORDS: [&str; 12] =
+    ["alpha", "bravo-two", "charlie", "delta_4", "echo", "foxtrot.net", "golf/hotel", "india", "juliett", "kilo@lima", "Ærø", "秘密"];
 /// Plain scalars that are no strings, or look as if they weren't.
 const SPELLINGS: [&str; 38] = [
-    "1", "-7", "0x1F", "0o17", "0777", "1_000", "+5", "9223372036854775807", "08", "0b101", "1.0", "1.50", "1e3", ".5", "5.", ".inf", "-.INF", ".nan", "true", "True", "FALSE", "yes", "No", "on", "y", "null",
-    "~", "2020-01-01", "2020-1-1", "2001-12-14t21:59:43.10-05:00", "2020-01-01 12:00:00", "1:30", "1.2.3", "0x", "1e400", "-", "=", "<<x",
+    "1",
+    "-7",
+    "0x1F",
+    "0o17",
+    "0777",
+    "1_000",
+    "+5",
+    "9223372036854775807",
+    "08",
+    "0b101",
+    "1.0",
+    "1.50",
+    "1e3",
+    ".5",
+    "5.",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "true",
+    "True",
+    "FALSE",
+    "yes",
+    "No",
+    "on",
+    "y",
+    "null",
+    "~",
+    "2020-01-01",
+    "2020-1-1",
+    "2001-12-14t21:59:43.10-05:00",
+    "2020-01-01 12:00:00",
+    "1:30",
+    "1.2.3",
+    "0x",
+    "1e400",
+    "-",
+    "=",
+    "<<x",
 ];
-const COMMENTS: [&str; 8] = ["# note", "#tight", "#", "# password is sesame-open", "#  two  spaces", "## twice", "# a: b", "# \"quoted\" 'text' [x]"];
+const COMMENTS: [&str; 8] =
+    ["# note", "#tight", "#", "# password is sesame-open", "#  two  spaces", "## twice", "# a: b", "# \"quoted\" 'text' [x]"];
 
 /// What stands around an entry.
 #[derive(Clone, Debug)]
@@ -28,7 +66,12 @@ pub enum Node {
     /// A plain or quoted scalar of several lines; each is indented, an empty one stays empty.
     Lines(Vec<String>),
     /// A block scalar: its indicator (`|` or `>`), its chomping, an indentation digit or none, its lines.
-    Block { indicator: char, chomping: &'static str, digit: Option<usize>, lines: Vec<String> },
+    Block {
+        indicator: char,
+        chomping: &'static str,
+        digit: Option<usize>,
+        lines: Vec<String>,
+    },
     Map(Vec<(String, Node, Around)>),
     List(Vec<(Node, Around)>),
     /// A flow collection, on one line.
@@ -94,11 +137,19 @@ fn lines() -> impl Strategy<Value = Node> {
 
 fn block() -> impl Strategy<Value = Node> {
     let line = prop_oneof![6 => text(), 2 => text().prop_map(|text| format!("  {text}")), 1 => Just(String::new()), 1 => text().prop_map(|text| format!("{text}  ")), 1 => text().prop_map(|text| format!("# {text}")), 1 => text().prop_map(|text| format!("a\t{text}"))];
-    (prop::bool::ANY, prop::sample::select(&["", "-", "+"][..]), prop::option::weighted(0.2, 1..5usize), text(), prop::collection::vec(line, 0..5), 0..3usize).prop_map(|(folded, chomping, digit, first, mut lines, blank)| {
-        lines.insert(0, first);
-        lines.extend(vec![String::new(); blank]);
-        Node::Block { indicator: if folded { '>' } else { '|' }, chomping, digit, lines }
-    })
+    (
+        prop::bool::ANY,
+        prop::sample::select(&["", "-", "+"][..]),
+        prop::option::weighted(0.2, 1..5usize),
+        text(),
+        prop::collection::vec(line, 0..5),
+        0..3usize,
+    )
+        .prop_map(|(folded, chomping, digit, first, mut lines, blank)| {
+            lines.insert(0, first);
+            lines.extend(vec![String::new(); blank]);
+            Node::Block { indicator: if folded { '>' } else { '|' }, chomping, digit, lines }
+        })
 }
 
 fn flow() -> impl Strategy<Value = Node> {
@@ -123,7 +174,8 @@ fn flow() -> impl Strategy<Value = Node> {
 fn around() -> impl Strategy<Value = Around> {
     let comment = || prop::sample::select(&COMMENTS[..]).prop_map(str::to_owned);
     let before = prop::collection::vec(prop_oneof![comment(), Just(String::new())], 0..3);
-    (prop_oneof![2 => Just(Vec::new()), 1 => before], prop::option::weighted(0.25, comment())).prop_map(|(before, beside)| Around { before, beside })
+    (prop_oneof![2 => Just(Vec::new()), 1 => before], prop::option::weighted(0.25, comment()))
+        .prop_map(|(before, beside)| Around { before, beside })
 }
 
 fn key(at: usize) -> impl Strategy<Value = String> {
@@ -138,7 +190,9 @@ fn key(at: usize) -> impl Strategy<Value = String> {
 
 fn map(inner: impl Strategy<Value = Node> + Clone, entries: std::ops::Range<usize>) -> impl Strategy<Value = Node> {
     prop::collection::vec((inner, around()), entries)
-        .prop_flat_map(|entries| entries.into_iter().enumerate().map(|(at, (node, around))| (key(at), Just(node), Just(around))).collect::<Vec<_>>())
+        .prop_flat_map(|entries| {
+            entries.into_iter().enumerate().map(|(at, (node, around))| (key(at), Just(node), Just(around))).collect::<Vec<_>>()
+        })
         .prop_map(Node::Map)
 }
 
@@ -162,10 +216,26 @@ fn node() -> impl Strategy<Value = Node> {
 
 /// Files that mostly are what genuine sops accepts.
 pub fn file() -> impl Strategy<Value = File> {
-    let documents = prop_oneof![3 => Just(1usize), 1 => 2..4usize].prop_flat_map(|count| prop::collection::vec(map(node().boxed(), 1..6), count));
+    let documents =
+        prop_oneof![3 => Just(1usize), 1 => 2..4usize].prop_flat_map(|count| prop::collection::vec(map(node().boxed(), 1..6), count));
     let foot = prop::collection::vec(prop::sample::select(&COMMENTS[..]).prop_map(str::to_owned), 0..2);
-    let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.15), prop::bool::weighted(0.1), prop::bool::weighted(0.8), prop::bool::weighted(0.2));
-    (documents, 1..5usize, flags, foot).prop_map(|(documents, indent, (flush_lists, crlf, bom, final_newline, start_marker), foot)| File { documents, indent: indent.max(2), flush_lists, crlf, bom, final_newline, start_marker, foot })
+    let flags = (
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.2),
+    );
+    (documents, 1..5usize, flags, foot).prop_map(|(documents, indent, (flush_lists, crlf, bom, final_newline, start_marker), foot)| File {
+        documents,
+        indent: indent.max(2),
+        flush_lists,
+        crlf,
+        bom,
+        final_newline,
+        start_marker,
+        foot,
+    })
 }
 
 impl std::fmt::Debug for File {
