@@ -1,6 +1,7 @@
 //! The line in stages: parse, encrypt (which includes verify), verify, decrypt; over a Secret of 3 and one of 10,000 values.
 //!
 //! `cargo bench --bench pipeline`
+#![allow(missing_docs)] // the macros of criterion make public functions
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kveil::document::{Format, format_by_name};

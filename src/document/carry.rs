@@ -58,14 +58,14 @@ impl Document<'_> {
             }
             _ if self.is_json() => quote('"', token, out),
             Style::Plain if !node.flow => out.push_str(token),
-            // A plain scalar can't hold a token inside brackets: single quotes stand for plain there.
-            Style::Plain | Style::Single => quote('\'', token, out),
-            Style::Double => quote('"', token, out),
+            Style::Single => quote('\'', token, out),
+            // A plain scalar can't hold a token inside brackets.
+            Style::Plain | Style::Double => quote('"', token, out),
         }
     }
 
     /// The text that stands for `value` where the scalar `id` carries (or, while encrypting, will carry) its token:
-    /// what [`Document::carried`] is replaced by. Single quotes in a flow collection mean plain.
+    /// what [`Document::carried`] is replaced by.
     /// [`None`] if the style can't hold the value.
     pub fn render_value(&self, id: NodeId, value: &Scalar<'_>, out: &mut String) -> Option<()> {
         let node = self.node(id);
@@ -76,7 +76,7 @@ impl Document<'_> {
         if node.is_block_scalar() {
             return self.render_block(id, value, out);
         }
-        let style = if node.flow && node.style == Style::Single { Style::Plain } else { node.style };
+        let style = if node.flow && node.style == Style::Plain { Style::Double } else { node.style };
         render::quoted(style, value, node.flow, out);
         Some(())
     }

@@ -183,8 +183,11 @@ impl Restorer<'_, '_> {
         let carried = document.carried(id);
         let props = document.props(id);
         let start = [props.tag_span, props.anchor_span].into_iter().flatten().map(|span| span.start).min().unwrap_or(node.span.start);
-        let before = document.slice(Span { start, end: carried.start });
-        if self.says(id, &format!("{before}{bytes}"), value) {
+        // The header without the comment beside it, which isn't part of the value.
+        let header_end = node.span.start + if node.is_block_scalar() { document.header(id).len() as u32 } else { 0 };
+        let before = document.slice(Span { start, end: header_end });
+        let newline = if node.is_block_scalar() { document.newline() } else { "" };
+        if self.says(id, &format!("{before}{newline}{bytes}"), value) {
             self.edits.replace(carried, bytes);
             self.restored.covered.0.insert(id);
         }
