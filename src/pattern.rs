@@ -7,7 +7,7 @@
 //! and handed to the `regex` crate only in forms that mean the same there.
 //!
 //! Known differences: the `regex` crate knows a newer Unicode version (a handful of letters
-//! gained a category or an upper case there); a pattern that is nested deeper than [`MAX_HEIGHT`] or compiles to more than [`SIZE_LIMIT`] bytes is
+//! gained a category or an upper case there); a pattern that is nested deeper than 100 levels or compiles to more than 64 MiB is
 //! refused (Go's limits are higher); a lone surrogate such as `\x{D800}` never matches.
 
 use std::fmt::{self, Write as _};
