@@ -3,8 +3,6 @@
 //! `cargo bench --bench pipeline`
 #![allow(missing_docs)] // the macros of criterion make public functions
 
-#![allow(missing_docs)] // the macro below makes a public function
-
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kveil::document::{Format, format_by_name};
 use kveil::pipeline::{self, Plan};

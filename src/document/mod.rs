@@ -17,6 +17,7 @@ mod time;
 pub mod value;
 pub mod yaml;
 mod yaml_block;
+mod yaml_lines;
 mod yaml_print;
 mod yaml_quirks;
 

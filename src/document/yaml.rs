@@ -10,7 +10,7 @@ use super::render::{self, Style};
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
-use super::{comment, edit::Edits, second, yaml_block, yaml_print, yaml_quirks};
+use super::{comment, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// The deepest nesting that is read; deeper files are taken for attacks.
@@ -89,6 +89,14 @@ pub fn parse(source: &str) -> Result<Document<'_>> {
         return Err(Error::new(ErrorKind::Unreadable, "the file is longer than 1 GiB"));
     }
     yaml_quirks::refuse_characters(source)?;
+    if let Some(document) = yaml_lines::parse(source) {
+        return Ok(document);
+    }
+    parse_events(source)
+}
+
+/// Parses any YAML, through the parser.
+pub(super) fn parse_events(source: &str) -> Result<Document<'_>> {
     let mut builder = Builder::new(source, Vec::new());
     if let Err(error) = builder.read(source) {
         let Some(normal) = yaml_quirks::normalise(source) else { return Err(scan_error(source, &error)) };
