@@ -11,7 +11,9 @@ mod encrypt;
 mod files;
 mod filestatus;
 mod flags;
+#[cfg(feature = "age")]
 mod init;
+#[cfg(feature = "age")]
 mod keygen;
 mod man;
 mod report;
@@ -48,7 +50,9 @@ macro_rules! command {
 
 /// All commands, in the order of the help.
 pub static COMMANDS: &[Command] = &[
+    #[cfg(feature = "age")]
     command!("init", init),
+    #[cfg(feature = "age")]
     command!("keygen", keygen),
     command!("encrypt", encrypt),
     command!("decrypt", decrypt),

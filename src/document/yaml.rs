@@ -102,6 +102,9 @@ pub(super) fn parse_events(source: &str) -> Result<Document<'_>> {
         let Some(normal) = yaml_quirks::normalise(source) else { return Err(scan_error(source, &error)) };
         builder = Builder::new(source, normal.shifts);
         builder.read(&normal.text).map_err(|_| scan_error(source, &error))?;
+        if !builder.indents_quotes_only() {
+            return Err(scan_error(source, &error));
+        }
     }
     if !builder.split.is_empty() && builder.shifts.is_empty() && builder.failure.is_none() {
         let normal = yaml_quirks::split_anchors(source, &builder.split);
@@ -167,6 +170,18 @@ impl<'s> Builder<'s> {
             }
         }
         Ok(())
+    }
+
+    /// Whether lines were indented for the parser only where they continue quoted scalars: elsewhere the blanks would
+    /// have changed what is read.
+    fn indents_quotes_only(&self) -> bool {
+        let quoted = |at: usize| {
+            let next = self.document.nodes.partition_point(|node| (node.span.start as usize) < at);
+            let node = next.checked_sub(1).map(|id| &self.document.nodes[id]);
+            node.is_some_and(|node| matches!(node.style, Style::Single | Style::Double) && at < node.span.end as usize)
+        };
+        let indents = self.shifts.iter().filter(|shift| shift.bytes < 0);
+        indents.map(|shift| yaml_quirks::original_offset(&self.shifts, shift.at)).all(quoted)
     }
 
     fn event(&mut self, event: Granit<'_>, span: &GranitSpan) -> Result<()> {

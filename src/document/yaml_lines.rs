@@ -717,5 +717,4 @@ mod tests {
             taken(&mutated(&lines.collect::<String>(), &changes));
         }
     }
-    //END
 }
