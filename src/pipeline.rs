@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::datakey::{self, DataKey};
+use crate::document::resolve::Type;
 use crate::document::value::Value;
 use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
@@ -153,7 +154,10 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
     match value {
         Value::Map(_) => to.print(std::slice::from_ref(value), indent).map(Zeroizing::new),
         Value::List(_) => Ok(Zeroizing::new(to.print_fragment(value, indent))),
-        scalar => Ok(Zeroizing::new(scalar.shown())),
+        scalar => {
+            let text = matches!(scalar, Value::Scalar(Type::Str, _)) || to.name() != "yaml";
+            Ok(Zeroizing::new(scalar.shown() + if text { "" } else { "\n" }))
+        }
     }
 }
 
