@@ -5,20 +5,25 @@ mod generate;
 mod sandbox;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use sandbox::{RECIPIENT_1, Sandbox, hides, shown, tree};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+/// The same cases in every run; with `PROPTEST_CASES` that many, and others each time.
 fn runner(cases: u32) -> TestRunner {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok());
-    TestRunner::new(Config {
+    let config = Config {
         cases: wanted.unwrap_or(cases),
         failure_persistence: None,
         max_shrink_time: 60_000,
         max_shrink_iters: 4096,
         ..Config::default()
-    })
+    };
+    match wanted {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    }
 }
 
 fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCaseResult) {

@@ -21,10 +21,14 @@ const MAX_COMMENTS: usize = 1 << 19;
 /// The index of `source`, or [`None`] if it isn't certain that the parser would build the same. Control characters
 /// must have been refused before.
 pub(super) fn parse(source: &str) -> Option<Document<'_>> {
-    if memchr(b'\r', source.as_bytes()).is_some() || has_odd_characters(source) {
+    let tabs = match memchr2(b'\r', b'\t', source.as_bytes()) {
+        Some(at) if memchr(b'\r', &source.as_bytes()[at..]).is_some() => return None,
+        found => found.is_some(),
+    };
+    if has_odd_characters(source) {
         return None;
     }
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source, tabs);
     reader.lines()?;
     let Reader { mut document, .. } = reader;
     comment::place(&mut document);
@@ -67,11 +71,11 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    fn new(source: &'s str) -> Reader<'s> {
+    fn new(source: &'s str, tabs: bool) -> Reader<'s> {
         Reader {
             document: Document::empty(source, &yaml::Yaml),
             bytes: source.as_bytes(),
-            tabs: memchr(b'\t', source.as_bytes()).is_some(),
+            tabs,
             open: Vec::new(),
             pending: false,
             cursor: 0,
@@ -111,7 +115,7 @@ impl<'s> Reader<'s> {
     fn comment(&mut self, start: usize, end: usize) -> Option<usize> {
         let document = self.document.parts.len().saturating_sub(1) as u32;
         let span = Span::new(start, end);
-        if self.tabs && memchr(b'\t', &self.bytes[start..end]).is_some() || self.document.comments.len() >= MAX_COMMENTS {
+        if self.document.comments.len() >= MAX_COMMENTS {
             return None;
         }
         let comment = Comment { span, document, container: NONE, element: NONE, inline: false, certain: false };
@@ -237,7 +241,7 @@ impl<'s> Reader<'s> {
     fn key_end(&self, start: usize, end: usize) -> Option<usize> {
         let line = &self.bytes[start..end];
         let len = line.iter().position(|byte| !KEY[*byte as usize])?;
-        let plain = len > 0 && len <= MAX_KEY && line[0] != b'-' && !line.starts_with(b"..");
+        let plain = len > 0 && len <= MAX_KEY && line[0] != b'-';
         (plain && line[len] == b':' && line.get(len + 1).is_none_or(|byte| *byte == b' ')).then_some(start + len)
     }
 
@@ -262,7 +266,8 @@ impl<'s> Reader<'s> {
         let (quote, inside) = (self.bytes[start], &self.bytes[start + 1..end]);
         let len = match style {
             Style::Double => memchr2(quote, b'\\', inside).filter(|at| inside[*at] == quote)?,
-            _ => memchr(quote, inside).filter(|at| inside.get(at + 1) != Some(&quote))?,
+            // Two quotes in a row, which stand for one, leave something behind the first.
+            _ => memchr(quote, inside)?,
         };
         let close = start + 1 + len;
         self.leaf(style, role, Span::new(start, close + 1), Span::new(start + 1, close));
@@ -289,16 +294,7 @@ impl<'s> Reader<'s> {
         if !PLAIN[first as usize] {
             return None;
         }
-        let mut len = text.len();
-        for at in memchr2_iter(b':', b'#', text) {
-            if text[at] == b'#' && text[at - 1] == b' ' {
-                len = at;
-                break;
-            }
-            if text[at] == b':' && text.get(at + 1).is_none_or(|next| *next == b' ') {
-                return None;
-            }
-        }
+        let len = plain_len(text)?;
         let blanks = text[..len].iter().rev().take_while(|byte| **byte == b' ').count();
         let span = Span::new(start, start + len - blanks);
         self.leaf(Style::Plain, role, span, span);
@@ -362,9 +358,9 @@ impl<'s> Reader<'s> {
 
     /// One line with content, and the breaks before it.
     fn block_line(&mut self, style: Style, lines: &Lines, flush: bool, text: Span, first: bool) -> Option<()> {
-        // Lines that start with a tab keep it, but the first, which yaml.v3 refuses.
-        let tab = first && self.bytes[text.start as usize] == b'\t';
-        if tab || style == Style::Folded && !flush {
+        // yaml.v3 refuses a tab at the start of the first line; folds leave indented lines alone.
+        let (tab, folded) = (self.bytes[text.start as usize] == b'\t', style == Style::Folded);
+        if tab && (first || folded) || folded && !flush {
             return None;
         }
         match style {
@@ -418,6 +414,26 @@ impl<'s> Reader<'s> {
         let node = Node { kind, style, flow: false, role, document, parent, end: id + 1, span, aux: 0, text: Text::default(), props: 0 };
         self.document.push(node)
     }
+}
+
+/// The length of a plain value up to a comment; [`None`] if something in it looks like a key.
+fn plain_len(text: &[u8]) -> Option<usize> {
+    if text.ends_with(b":") {
+        return None;
+    }
+    // Tokens and most secrets are a single word.
+    let Some(blank) = memchr(b' ', text) else { return Some(text.len()) };
+    if blank > 0 && text[blank - 1] == b':' {
+        return None;
+    }
+    for at in memchr2_iter(b':', b'#', &text[blank..]).map(|at| blank + at) {
+        match text[at] {
+            b'#' if text[at - 1] == b' ' => return Some(at),
+            b':' if text.get(at + 1) == Some(&b' ') => return None,
+            _ => {}
+        }
+    }
+    Some(text.len())
 }
 
 /// The lines of a block scalar.
@@ -623,6 +639,7 @@ mod tests {
             "a: ENC[AES256_GCM,data:Zm9v,iv:YmFy+/=,tag:cXV4==,type:str]\nb: -5\nc: -----BEGIN\nd: http://x/#y?z=1&q\ne: ünï c*de!\n",
             "a: |\n  one\n\n    two\n  \n\n# not its own\nb: |-\n   three\nc: |+\n four\n\nd: >\n  five\n  six\n\n  seven\n",
             "a:\n  b: >-\n    # text\n    x\n  c:\n    - |\n      \u{e9}\t1\n      \tx\n    - d: >+\n        y\n\n",
+            "#\tnote\na: one two#three x:y # note: #\n",
             "kms: []\ngcp_kms: [] # none\nemptyDir: {}\na:\n  - {}\n",
             "a.b/c-d_E: x   \n1a: y\n_: z\n",
         ];
@@ -679,6 +696,9 @@ mod tests {
             "a: |\n  b",
             "a: |\n  b\n    \n",
             "a: >\n  b\n    c\n",
+            "a: >\n  b\n  \tc\n",
+            "a: b\u{2028}c\n",
+            "a: b\u{fffe}c\n",
             "a: |\n  \tb\n",
             "  a: b\nc: d\n",
             "a: b\n  ",

@@ -59,13 +59,15 @@ fn events(bytes: &[u8]) -> Result<Builder, String> {
     }
 }
 
-/// Genuine sops closes an empty collection that holds comments at the column of its key, which YAML 1.2 forbids.
+/// A closing bracket may stand at the column of its key for Go's reader, not for YAML 1.2: authors write it so at the margin, and
+/// genuine sops wherever it closes an empty collection that holds comments.
 fn indent_closers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut open = false;
     for line in text.split_inclusive('\n') {
         let inside = line.trim();
-        if open && matches!(inside, "}" | "]") {
+        let at_the_margin = line.starts_with(['}', ']']);
+        if (open || at_the_margin) && matches!(inside, "}" | "]") {
             out.push_str(&" ".repeat(60));
         }
         open = inside.ends_with(['{', '[']) || open && inside.starts_with('#');
