@@ -1,5 +1,7 @@
 //! The line from text to text: everything between reading a file and writing it.
 
+pub mod next;
+
 use zeroize::Zeroizing;
 
 use crate::datakey::{self, DataKey};
@@ -54,8 +56,15 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan) -> Result<Sealed> {
         unknown: Vec::new(),
     };
     let cipher = Cipher::new(data_key.bytes());
-    let request =
-        Request { selection: &plan.selection, cipher: &cipher, metadata, indent: plan.indent, layout: plan.layout, lenient: plan.lenient };
+    let request = Request {
+        selection: &plan.selection,
+        cipher: &cipher,
+        metadata,
+        indent: plan.indent,
+        layout: plan.layout,
+        lenient: plan.lenient,
+        earlier: None,
+    };
     let sealed = encrypt::encrypt(document, request)?;
     verify::check(document, &sealed.text, &cipher, plan.layout)?;
     Ok(sealed)

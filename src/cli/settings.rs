@@ -7,7 +7,7 @@ use super::context::Context;
 use super::flags::{Common, Recipients, Selectors, conflict};
 use super::report;
 use crate::config::{self, Config, Rule};
-use crate::document::{Document, NONE};
+use crate::document::Document;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 use crate::kubernetes::secret::Default as KindDefault;
@@ -155,7 +155,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         selection,
         mac_only_encrypted: asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted),
         indent,
-        layout: asked.layout && !lists_sops_fields(document),
+        layout: asked.layout && !kubernetes::lists_sops_fields(document),
         lenient: context.is_sops(),
         now: clock::now(),
     };
@@ -229,12 +229,6 @@ fn selection(
             KindDefault::SopsDefault => Ok((Selection::sops_default(), "the default for files that aren't Kubernetes objects")),
         },
     }
-}
-
-/// Custom resources whose schema lists the fields of the `sops` block would refuse one more.
-fn lists_sops_fields(document: &Document<'_>) -> bool {
-    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
-    roots.filter_map(|root| kubernetes::object(document, root)).any(|object| object.kind == "SopsSecret")
 }
 
 /// Recipients for people: label and short form.

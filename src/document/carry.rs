@@ -27,6 +27,17 @@ impl Document<'_> {
         std::str::from_utf8(token).unwrap_or("|")
     }
 
+    /// Where the lines of a block scalar end, before the last line break: blank lines are its own if it keeps them.
+    pub fn lines_end(&self, id: NodeId) -> usize {
+        let end = self.node(id).span.end as usize;
+        if !self.header(id).contains('+') {
+            return end;
+        }
+        let rest = &self.source[end..];
+        let content = rest.find(|c: char| !c.is_ascii_whitespace()).unwrap_or(rest.len());
+        rest[..content].rfind('\n').map_or(end, |newline| end + newline)
+    }
+
     /// The column of a block scalar's lines.
     pub fn body_indent(&self, id: NodeId) -> usize {
         let node = self.node(id);

@@ -48,6 +48,19 @@ impl Format for Json {
         edits.write(Span::new(at, at), |out| write_block(document, root, block, indent, last.is_some(), out));
     }
 
+    fn replace_block(&self, document: &Document<'_>, metadata: &Value, edits: &mut Edits) {
+        super::block::replace(document, metadata, edits, |block, metadata, edits| {
+            if let (Some(root), Some(metadata)) = (root_of(document), metadata.get(BLOCK)) {
+                edits.write(document.node(block).span, |out| write_fields(document, root, metadata, None, out));
+            }
+        });
+    }
+
+    fn block_span(&self, document: &Document<'_>) -> Option<Span> {
+        let block = document.get(root_of(document)?, BLOCK)?;
+        Some(Span { start: document.node(block - 1).span.start, end: document.node(block).span.end })
+    }
+
     fn remove_block(&self, document: &Document<'_>, _bare: &str, edits: &mut Edits) {
         let Some(root) = root_of(document) else { return };
         if let Some(block) = document.get(root, BLOCK) {
@@ -99,7 +112,11 @@ fn write_block(document: &Document<'_>, root: NodeId, block: &Value, indent: Opt
     value::json_string(BLOCK, out);
     // Tools look for `"mac": "ENC[` with exactly one blank.
     out.push_str(": ");
-    let Some(lines) = lines else { return value::json(block, Layout::OneLine, out) };
+    write_fields(document, root, block, indent, out);
+}
+
+fn write_fields(document: &Document<'_>, root: NodeId, block: &Value, indent: Option<usize>, out: &mut String) {
+    let Some(lines) = Lines::of(document, root) else { return value::json(block, Layout::OneLine, out) };
     let step = indent.map_or(lines.step.to_owned(), |columns| " ".repeat(columns));
     value::json(block, Layout::Lines(&step, 0, &lines.lead), out);
 }

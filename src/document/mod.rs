@@ -3,6 +3,7 @@
 //! [`Document`] holds the parsed file of any [`Format`]; nodes stand in document order (each collection before its
 //! children, each key before its value), so that a subtree is a range of the index.
 
+mod block;
 mod block_scalar;
 mod carry;
 mod comment;
@@ -359,6 +360,25 @@ fn newline_of(source: &str) -> &'static str {
     if crlf * 2 > breaks { "\r\n" } else { "\n" }
 }
 
+/// The text of an encrypted file in which the first block's layout is that of `earlier`, which another writer laid out in
+/// its own way, and whose values differ only. [`None`] if there is nothing to do, or no way to do it.
+pub fn with_block_of(earlier: &Document<'_>, text: &str, metadata: &value::Value) -> Option<Zeroizing<String>> {
+    let format = earlier.format;
+    let old = format.block_span(earlier)?;
+    let mut edits = edit::Edits::default();
+    let block = earlier.get(earlier.parts.first()?.root, "sops")?;
+    if !block::patched(earlier, block, metadata.get("sops")?, &mut edits) {
+        return None;
+    }
+    let patched = edits.apply(earlier.source);
+    let end = patched.len() - (earlier.source.len() - old.end as usize);
+    let wanted = &patched[old.start as usize..end];
+    let document = format.parse(text).ok()?;
+    let new = format.block_span(&document)?;
+    let written = document.slice(new);
+    (wanted != written).then(|| Zeroizing::new(text.replace(written, wanted)))
+}
+
 /// Iterator over the children of a collection.
 pub struct Children<'d, 's> {
     document: &'d Document<'s>,
@@ -393,6 +413,18 @@ pub trait Format: Sync {
     fn add_block(&self, document: &Document<'_>, metadata: &value::Value, indent: Option<usize>, edits: &mut edit::Edits);
     /// The edits that take every top-level `sops` block out again; a document 0 that holds nothing else becomes `bare`.
     fn remove_block(&self, document: &Document<'_>, bare: &str, edits: &mut edit::Edits);
+    /// The edits that make every block of an encrypted file say `metadata` instead; where the fields are the same, only the
+    /// values that differ change.
+    fn replace_block(&self, document: &Document<'_>, metadata: &value::Value, edits: &mut edit::Edits);
+    /// The columns a level of the first document's block, where it shows them.
+    fn block_indent(&self, _document: &Document<'_>) -> Option<usize> {
+        None
+    }
+    /// The bytes that the first document's block takes up, to be exchanged as a whole; [`None`] where a format has but one
+    /// way to write a block.
+    fn block_span(&self, _document: &Document<'_>) -> Option<Span> {
+        None
+    }
     /// Refuses text that encrypting takes no chances with, though decrypting reads it.
     ///
     /// # Errors

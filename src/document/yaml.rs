@@ -42,6 +42,19 @@ impl Format for Yaml {
         yaml_block::add(document, metadata, indent, edits);
     }
 
+    fn replace_block(&self, document: &Document<'_>, metadata: &Value, edits: &mut Edits) {
+        yaml_block::replace(document, metadata, edits);
+    }
+
+    fn block_indent(&self, document: &Document<'_>) -> Option<usize> {
+        let root = document.parts.first()?.root;
+        yaml_block::step_of(document, document.get(root, "sops")?)
+    }
+
+    fn block_span(&self, document: &Document<'_>) -> Option<Span> {
+        yaml_block::span(document)
+    }
+
     fn remove_block(&self, document: &Document<'_>, bare: &str, edits: &mut Edits) {
         yaml_block::remove(document, bare, edits);
     }

@@ -72,17 +72,60 @@ pub(super) fn remove(document: &Document<'_>, bare: &str, edits: &mut Edits) {
             remove_from_flow(document, key, block, edits);
             continue;
         }
-        let start = document.line_start(document.node(key).span.start as usize);
-        let end = document.line_end(last_byte(document, block));
-        let after = document.source[end..].find('\n').map_or(document.source.len(), |newline| end + newline + 1);
+        let lines = lines_of(document, key, block);
         let only = document.node(part.root).end == document.node(block).end && key == part.root + 1;
         let left = match (only, at) {
             (true, 0) => bare,
             (true, _) => "{}\n",
             (false, _) => "",
         };
-        edits.replace(Span::new(start, after), left);
+        edits.replace(lines, left);
     }
+}
+
+/// The lines of a block, the last line break included.
+fn lines_of(document: &Document<'_>, key: NodeId, block: NodeId) -> Span {
+    let start = document.line_start(document.node(key).span.start as usize);
+    let end = document.line_end(last_byte(document, block));
+    let after = document.source[end..].find('\n').map_or(document.source.len(), |newline| end + newline + 1);
+    Span::new(start, after)
+}
+
+/// The bytes of the first document's block.
+pub(super) fn span(document: &Document<'_>) -> Option<Span> {
+    let part = document.parts.first()?;
+    let (key, block) = block_of(document, part)?;
+    if document.node(part.root).flow {
+        return Some(Span { start: document.node(key).span.start, end: document.node(block).span.end });
+    }
+    Some(lines_of(document, key, block))
+}
+
+/// Puts other metadata into every block.
+pub(super) fn replace(document: &Document<'_>, metadata: &Value, edits: &mut Edits) {
+    super::block::replace(document, metadata, edits, |block, metadata, edits| print(document, block, metadata, edits));
+}
+
+/// Writes a block anew in its place, in its own indentation.
+fn print(document: &Document<'_>, block: NodeId, metadata: &Value, edits: &mut Edits) {
+    let (key, node) = (block - 1, document.node(block));
+    if document.node(node.parent).flow {
+        let mut text = String::new();
+        value::json(metadata.get("sops").unwrap_or(metadata), Layout::OneLine, &mut text);
+        return edits.replace(node.span, &text);
+    }
+    let base = document.column(document.node(key).span.start as usize);
+    let mut text = String::new();
+    Printer { step: step_of(document, block).unwrap_or(INDENT), newline: document.newline(), base }.root(metadata, &mut text);
+    edits.replace(lines_of(document, key, block), &text);
+}
+
+/// The columns a level of a block.
+pub(super) fn step_of(document: &Document<'_>, block: NodeId) -> Option<usize> {
+    let node = document.node(block);
+    let column = document.column(document.children(block).next().map(|first| document.node(first).span.start as usize)?);
+    let step = column.checked_sub(document.column(document.node(node.parent).span.start as usize))?;
+    (!node.flow && (2..=9).contains(&step)).then_some(step)
 }
 
 /// Key and value of the top-level `sops` entry.

@@ -5,7 +5,7 @@ pub mod secret;
 use std::collections::HashSet;
 
 use crate::document::resolve::Type;
-use crate::document::{Document, Kind, NodeId};
+use crate::document::{Document, Kind, NONE, NodeId};
 
 pub use secret::{Default, default_selection};
 
@@ -82,6 +82,12 @@ fn find_key(document: &Document<'_>, root: NodeId, skip: impl Fn(&str) -> bool, 
         }
     }
     None
+}
+
+/// Custom resources whose schema lists the fields of the `sops` block would refuse one more.
+pub fn lists_sops_fields(document: &Document<'_>) -> bool {
+    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
+    roots.filter_map(|root| object(document, root)).any(|object| object.kind == "SopsSecret")
 }
 
 #[cfg(test)]

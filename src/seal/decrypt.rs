@@ -27,28 +27,90 @@ pub struct Opened {
     pub notes: Vec<String>,
 }
 
+/// An encrypted file, read: what its tokens say, checked against the MAC.
+pub struct Reading<'d> {
+    /// All values and comments.
+    pub walk: Walk,
+    /// The values of [`Walk::leaves`].
+    pub values: Vec<Plain<'d>>,
+    /// The texts of the encrypted comments among [`Walk::remarks`]: their index there, the text after `#`.
+    pub comments: Vec<(usize, Zeroizing<String>)>,
+    /// The layout record.
+    pub entries: Vec<Entry>,
+    /// The MAC of the values, if it is the one that the file holds.
+    pub signed: Option<String>,
+    /// See [`Opened::notes`].
+    pub notes: Vec<String>,
+}
+
 /// Decrypts a parsed file with the cipher of its data key.
+///
+/// # Errors
+/// As [`read`].
+pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
+    let reading = read(document, metadata, cipher, ignore_mac)?;
+    let text = reading.text(document);
+    Ok(Opened { text, notes: reading.notes })
+}
+
+/// Reads all values of an encrypted file.
 ///
 /// # Errors
 /// `DecryptTree` (25) with position and key path for a value that can't be decrypted; `MacMismatch` (51) unless
 /// `ignore_mac`.
-pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
+pub fn read<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Reading<'d>> {
     let selection = Selection::of_metadata(metadata.selector.as_ref());
     let walk = walk::walk(document, &selection)?;
     let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
     let values = opener.values()?;
-    if !ignore_mac {
-        opener.check_mac(metadata, &values)?;
-    }
+    let signed = match opener.check_mac(metadata, &values) {
+        Ok(mac) => Some(mac),
+        Err(_) if ignore_mac => None,
+        Err(error) => return Err(error),
+    };
     let mut notes = Vec::new();
     let entries = opener.record(metadata, &mut notes);
-    let mut edits = Edits::with_capacity(values.len() + 8, document.source.len() / 2);
-    let restored = restore::restore(document, &walk, &values, &entries, &mut edits);
-    opener.put_values(&values, &restored.covered, &mut edits);
-    opener.comments(&mut edits, &mut notes);
-    document.format.remove_block(document, restored.root.as_deref().unwrap_or("{}\n"), &mut edits);
-    let text = edits.apply(document.source);
-    Ok(Opened { text: restore::finish(text, document, &entries), notes })
+    let comments = opener.comments(&mut notes);
+    Ok(Reading { walk, values, comments, entries, signed, notes })
+}
+
+impl Reading<'_> {
+    /// The same without a tie to the text that was read.
+    pub fn into_owned(self) -> Reading<'static> {
+        let own = |plain: &mut Plain<'_>| Plain {
+            value: std::mem::replace(&mut plain.value, Scalar::null()).into_owned(),
+            encrypted: plain.encrypted,
+        };
+        let Reading { walk, mut values, comments, entries, signed, notes } = self;
+        Reading { walk, values: values.iter_mut().map(own).collect(), comments, entries, signed, notes }
+    }
+
+    /// The plain file: the text of `document`, which was read, with values and comments in place of tokens.
+    pub fn text(&self, document: &Document<'_>) -> Zeroizing<String> {
+        let mut edits = Edits::with_capacity(self.values.len() + 8, document.source.len() / 2);
+        let restored = restore::restore(document, &self.walk, &self.values, &self.entries, &mut edits);
+        self.put_values(document, &restored.covered, &mut edits);
+        for (at, text) in &self.comments {
+            let text = Zeroizing::new(format!("#{}", text.replace('\n', " ")));
+            edits.replace(document.comments[self.walk.remarks[*at].comment].span, &text);
+        }
+        document.format.remove_block(document, restored.root.as_deref().unwrap_or("{}\n"), &mut edits);
+        restore::finish(edits.apply(document.source), document, &self.entries)
+    }
+
+    fn put_values(&self, document: &Document<'_>, covered: &restore::Covered, edits: &mut Edits) {
+        for (leaf, plain) in self.walk.leaves.iter().zip(&self.values) {
+            let shown = plain.encrypted && leaf.alias == NONE;
+            if !shown || covered.contains(&leaf.node) {
+                continue;
+            }
+            if plain.value.kind == Type::Comment {
+                comment_item(document, leaf.node, &plain.value, edits);
+            } else {
+                document.put_value(leaf.node, &plain.value, edits);
+            }
+        }
+    }
 }
 
 /// A value as it stands in the file, and what it says.
@@ -67,15 +129,15 @@ impl Drop for Plain<'_> {
     }
 }
 
-struct Opener<'r, 's> {
-    document: &'r Document<'s>,
-    walk: &'r Walk,
-    cipher: &'r Cipher,
+struct Opener<'w, 'd, 's> {
+    document: &'d Document<'s>,
+    walk: &'w Walk,
+    cipher: &'w Cipher,
     by_comment: bool,
 }
 
-impl<'r> Opener<'r, '_> {
-    fn values(&self) -> Result<Vec<Plain<'r>>> {
+impl<'d> Opener<'_, 'd, '_> {
+    fn values(&self) -> Result<Vec<Plain<'d>>> {
         let count = self.walk.leaves.len();
         if count < PARALLEL {
             return self.values_of(0..count);
@@ -89,11 +151,11 @@ impl<'r> Opener<'r, '_> {
         })
     }
 
-    fn values_of(&self, range: std::ops::Range<usize>) -> Result<Vec<Plain<'r>>> {
+    fn values_of(&self, range: std::ops::Range<usize>) -> Result<Vec<Plain<'d>>> {
         self.walk.leaves[range].iter().map(|leaf| self.value(leaf)).collect()
     }
 
-    fn value(&self, leaf: &Leaf) -> Result<Plain<'r>> {
+    fn value(&self, leaf: &Leaf) -> Result<Plain<'d>> {
         let value = self.document.scalar(leaf.node)?;
         let clear = !leaf.selected || value.kind == Type::Null || value.kind == Type::Str && value.bytes.is_empty();
         if clear {
@@ -109,7 +171,7 @@ impl<'r> Opener<'r, '_> {
         self.open(leaf, &token)
     }
 
-    fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'r>> {
+    fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'d>> {
         let kind = Type::from_name(token.kind).ok_or_else(|| self.fail(leaf, "an encrypted value of a type that isn't known"))?;
         let plaintext =
             self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;
@@ -127,7 +189,8 @@ impl<'r> Opener<'r, '_> {
         error.hint("if it was put there by hand, take it out, and set it with the file decrypted")
     }
 
-    fn check_mac(&self, metadata: &Metadata, values: &[Plain<'_>]) -> Result<()> {
+    /// The MAC of the values, if it is the one that the file holds.
+    fn check_mac(&self, metadata: &Metadata, values: &[Plain<'_>]) -> Result<String> {
         let mut mac = Mac::new(metadata.mac_only_encrypted);
         for (leaf, plain) in self.walk.leaves.iter().zip(values) {
             let counted = leaf.selected || !metadata.mac_only_encrypted;
@@ -139,7 +202,7 @@ impl<'r> Opener<'r, '_> {
         let data = metadata.last_modified_aad()?;
         let stored = metadata.mac.as_deref().and_then(Token::parse).and_then(|token| self.cipher.decrypt(&token, data.as_bytes()).ok());
         match stored {
-            Some(stored) if mac::equal(&stored, computed.as_bytes()) => Ok(()),
+            Some(stored) if mac::equal(&stored, computed.as_bytes()) => Ok(computed),
             Some(_) => Err(mismatch("the values aren't those that were signed")),
             None => Err(mismatch("the stored MAC can't be decrypted: it, `lastmodified` or the data key was changed")),
         }
@@ -159,65 +222,12 @@ impl<'r> Opener<'r, '_> {
         })
     }
 
-    fn put_values(&self, values: &[Plain<'_>], covered: &restore::Covered, edits: &mut Edits) {
-        for (leaf, plain) in self.walk.leaves.iter().zip(values) {
-            let shown = plain.encrypted && leaf.alias == NONE;
-            if !shown || covered.contains(&leaf.node) {
-                continue;
-            }
-            if plain.value.kind == Type::Comment {
-                self.comment_item(leaf.node, &plain.value, edits);
-            } else {
-                self.document.put_value(leaf.node, &plain.value, edits);
-            }
-        }
+    fn comments(&self, notes: &mut Vec<String>) -> Vec<(usize, Zeroizing<String>)> {
+        let remarks = self.walk.remarks.iter().enumerate();
+        remarks.filter_map(|(at, remark)| Some((at, self.comment(remark, notes)?))).collect()
     }
 
-    /// genuine sops writes a comment in a list as an item of type comment: it becomes a comment line again.
-    fn comment_item(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
-        let document = self.document;
-        let node = document.node(id);
-        let text = value.as_text().unwrap_or_default();
-        let list = node.parent;
-        if node.role != Role::Item || document.node(list).flow {
-            self.drop_item(id, edits);
-            return;
-        }
-        let dash = document.source[..node.span.start as usize].rfind('-').unwrap_or(node.span.start as usize);
-        let mut line = format!("#{}", text.replace(['\n', '\r'], " "));
-        if self.last_of_comments(list, id) {
-            // A list of comments only is an empty list with comments.
-            let indent = " ".repeat(document.column(dash));
-            line.push_str(&format!("{}{indent}[]", document.newline()));
-        }
-        edits.replace(Span::new(dash, node.span.end as usize), &line);
-    }
-
-    /// JSON has no comments: the item goes, with the comma that parted it from its neighbour.
-    fn drop_item(&self, id: NodeId, edits: &mut Edits) {
-        let document = self.document;
-        let span = document.node(id).span;
-        let next = document.node(id).end;
-        let follows = next < document.node(document.node(id).parent).end;
-        let end = if follows { document.node(next).span.start } else { span.end };
-        edits.replace(Span { start: span.start, end }, "");
-        if !follows && let Some(comma) = document.source[..span.start as usize].rfind(',') {
-            edits.replace(Span::new(comma, span.start as usize), "");
-        }
-    }
-
-    fn last_of_comments(&self, list: NodeId, id: NodeId) -> bool {
-        let comment = |item: NodeId| Token::parse(self.document.text(item)).is_some_and(|token| token.kind == "comment");
-        self.document.node(id).end == self.document.node(list).end && self.document.children(list).all(comment)
-    }
-
-    fn comments(&self, edits: &mut Edits, notes: &mut Vec<String>) {
-        for remark in &self.walk.remarks {
-            self.comment(remark, edits, notes);
-        }
-    }
-
-    fn comment(&self, remark: &Remark, edits: &mut Edits, notes: &mut Vec<String>) {
+    fn comment(&self, remark: &Remark, notes: &mut Vec<String>) -> Option<Zeroizing<String>> {
         let comment = &self.document.comments[remark.comment];
         let text = walk::text_of(self.document, comment);
         let Some(token) = Token::parse(text).filter(|token| token.kind == "comment") else {
@@ -225,13 +235,10 @@ impl<'r> Opener<'r, '_> {
                 let line = crate::error::Position::of(self.document.source, comment.span.start as usize).line;
                 notes.push(format!("line {line}: a comment in clear where the file's rule expects an encrypted one"));
             }
-            return;
+            return None;
         };
-        let opened = self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok());
-        if let Some(plain) = opened.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-            let text = Zeroizing::new(format!("#{}", plain.replace('\n', " ")));
-            edits.replace(comment.span, &text);
-        }
+        let opened = self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok())?;
+        std::str::from_utf8(&opened).ok().map(|text| Zeroizing::new(text.to_owned()))
     }
 
     /// The key paths that a comment may have been encrypted under: writers differ in which collection they tie it to,
@@ -254,6 +261,42 @@ impl<'r> Opener<'r, '_> {
         places.push(":".to_owned());
         places
     }
+}
+
+/// genuine sops writes a comment in a list as an item of type comment: it becomes a comment line again.
+fn comment_item(document: &Document<'_>, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
+    let node = document.node(id);
+    let text = value.as_text().unwrap_or_default();
+    let list = node.parent;
+    if node.role != Role::Item || document.node(list).flow {
+        drop_item(document, id, edits);
+        return;
+    }
+    let dash = document.source[..node.span.start as usize].rfind('-').unwrap_or(node.span.start as usize);
+    let mut line = format!("#{}", text.replace(['\n', '\r'], " "));
+    if last_of_comments(document, list, id) {
+        // A list of comments only is an empty list with comments.
+        let indent = " ".repeat(document.column(dash));
+        line.push_str(&format!("{}{indent}[]", document.newline()));
+    }
+    edits.replace(Span::new(dash, node.span.end as usize), &line);
+}
+
+/// JSON has no comments: the item goes, with the comma that parted it from its neighbour.
+fn drop_item(document: &Document<'_>, id: NodeId, edits: &mut Edits) {
+    let span = document.node(id).span;
+    let next = document.node(id).end;
+    let follows = next < document.node(document.node(id).parent).end;
+    let end = if follows { document.node(next).span.start } else { span.end };
+    edits.replace(Span { start: span.start, end }, "");
+    if !follows && let Some(comma) = document.source[..span.start as usize].rfind(',') {
+        edits.replace(Span::new(comma, span.start as usize), "");
+    }
+}
+
+fn last_of_comments(document: &Document<'_>, list: NodeId, id: NodeId) -> bool {
+    let comment = |item: NodeId| Token::parse(document.text(item)).is_some_and(|token| token.kind == "comment");
+    document.node(id).end == document.node(list).end && document.children(list).all(comment)
 }
 
 /// The additional data of comments inside the collection at `id`.

@@ -3,6 +3,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::keep::{Carrier, Earlier, Kept};
 use super::mac::Mac;
 use super::value::{Cipher, Ivs};
 use super::walk::{self, Leaf, Walk};
@@ -37,6 +38,8 @@ pub struct Request<'r> {
     pub layout: bool,
     /// Take a first document without content although others follow (genuine sops does).
     pub lenient: bool,
+    /// The version of the file that this is the next one of.
+    pub earlier: Option<&'r Earlier<'r>>,
 }
 
 /// What became of a file.
@@ -49,6 +52,8 @@ pub struct Sealed {
     pub comments: usize,
     /// Integers too large for 64 bits, whose digits sops would lose: key paths.
     pub lossy: Vec<String>,
+    /// What its `sops` block says.
+    pub metadata: Metadata,
 }
 
 /// Encrypts a parsed plain file.
@@ -60,8 +65,10 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     let walk = walk::walk(document, request.selection)?;
     refuse_leaks(document, &walk)?;
     let values = resolve_all(document, &walk)?;
+    let kept = request.earlier.map(|earlier| earlier.kept(document, &walk, &values)).unwrap_or_default();
     let mut sealer = Sealer {
         document,
+        kept,
         walk: &walk,
         values: &values,
         cipher: request.cipher,
@@ -85,8 +92,10 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     sealer.alias_keys();
     sealer.roots();
     sealer.end_of_file();
+    let same_values = (0..values.len()).all(|at| !sealer.is_token(at) || sealer.kept.token(at).is_some());
     let (mut edits, entries) = (sealer.edits, sealer.entries);
-    let metadata = finish(request.metadata, request.cipher, &mac, if request.layout { &entries } else { &[] })?;
+    let signer = Signer { cipher: request.cipher, earlier: request.earlier, same_values };
+    let metadata = signer.finish(request.metadata, &mac, if request.layout { &entries } else { &[] })?;
     document.format.add_block(document, &metadata.write(), request.indent, &mut edits);
     let encrypted = walk.leaves.iter().zip(&values).filter(|(leaf, value)| leaf.selected && hidden(value)).count();
     let lossy = lossy(document, &walk, &values);
@@ -95,7 +104,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
             bytes.zeroize();
         }
     }
-    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy })
+    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy, metadata })
 }
 
 /// Whether a selected value is really encrypted: sops leaves nulls and empty strings in clear.
@@ -165,18 +174,38 @@ fn lossy(document: &Document<'_>, walk: &Walk, values: &[Scalar<'_>]) -> Vec<Str
     pairs.map(|(leaf, _)| document.key_path(leaf.node)).collect()
 }
 
-fn finish(mut metadata: Metadata, cipher: &Cipher, mac: &str, entries: &[Entry]) -> Result<Metadata> {
-    let mut ivs = Ivs::new();
-    let mut token = String::new();
-    cipher.encrypt(mac.as_bytes(), Type::Str, metadata.last_modified_aad()?.as_bytes(), &ivs.take()?, &mut token)?;
-    metadata.mac = Some(token);
-    metadata.layout = None;
-    if !entries.is_empty() {
-        let mut record = String::new();
-        cipher.encrypt(layout::to_json(entries).as_bytes(), Type::Str, LAYOUT_DATA, &ivs.take()?, &mut record)?;
-        metadata.layout = Some(record);
+/// Writes MAC and record into the block.
+struct Signer<'r> {
+    cipher: &'r Cipher,
+    earlier: Option<&'r Earlier<'r>>,
+    /// Whether every token is one of the earlier version.
+    same_values: bool,
+}
+
+impl Signer<'_> {
+    fn finish(&self, mut metadata: Metadata, mac: &str, entries: &[Entry]) -> Result<Metadata> {
+        let mut ivs = Ivs::new();
+        match self.earlier.filter(|_| self.same_values).and_then(|earlier| Some((earlier, earlier.mac(mac)?))) {
+            // Only layout or comments changed: the MAC covers neither.
+            Some((earlier, token)) => {
+                metadata.last_modified = earlier.metadata.last_modified.clone();
+                metadata.mac = Some(token.to_owned());
+            }
+            None => metadata.mac = Some(self.token(mac, metadata.last_modified_aad()?.as_bytes(), &mut ivs)?),
+        }
+        metadata.layout = match self.earlier.and_then(|earlier| earlier.record(entries)) {
+            _ if entries.is_empty() => None,
+            Some(token) => Some(token.to_owned()),
+            None => Some(self.token(&layout::to_json(entries), LAYOUT_DATA, &mut ivs)?),
+        };
+        Ok(metadata)
     }
-    Ok(metadata)
+
+    fn token(&self, text: &str, additional_data: &[u8], ivs: &mut Ivs) -> Result<String> {
+        let mut token = String::new();
+        self.cipher.encrypt(text.as_bytes(), Type::Str, additional_data, &ivs.take()?, &mut token)?;
+        Ok(token)
+    }
 }
 
 struct Sealer<'r, 's> {
@@ -184,6 +213,7 @@ struct Sealer<'r, 's> {
     walk: &'r Walk,
     values: &'r [Scalar<'r>],
     cipher: &'r Cipher,
+    kept: Kept<'r>,
     ivs: Ivs,
     edits: Edits,
     entries: Vec<Entry>,
@@ -250,7 +280,10 @@ impl Sealer<'_, '_> {
         for at in range.filter(|at| self.is_token(*at) && self.walk.leaves[*at].alias == NONE) {
             let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
             let start = text.len();
-            self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, &mut text)?;
+            match self.kept.token(at) {
+                Some(token) => text.push_str(token),
+                None => self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, &mut text)?,
+            }
             spans.push(Span::new(start, text.len()));
         }
         Ok((text, spans))
@@ -260,6 +293,9 @@ impl Sealer<'_, '_> {
     fn value(&mut self, at: usize, token: &str) {
         let id = self.walk.leaves[at].node;
         let document = self.document;
+        if let Some(carrier) = self.kept.carrier(at) {
+            return self.carry(id, token, carrier);
+        }
         self.edits.write(document.carried(id), |out| document.write_token(id, token, out));
         let props = document.props(id);
         let core = props.tag.as_deref().is_some_and(is_core);
@@ -273,6 +309,25 @@ impl Sealer<'_, '_> {
         let original = document.slice(document.carried(id));
         if !restored || rendered.as_str() != original {
             self.record(id, EntryKind::Scalar, original);
+        }
+    }
+
+    /// The token in the bytes that were around it in the earlier version.
+    fn carry(&mut self, id: NodeId, token: &str, carrier: Carrier<'_>) {
+        let (document, node) = (self.document, self.document.node(id));
+        let one_line = !carrier.before.contains('\n') && !carrier.after.contains('\n');
+        let head = if node.is_block_scalar() && one_line {
+            // The lines go; a comment beside the header stays beside the token.
+            let header = Span::new(node.span.start as usize, node.span.start as usize + document.header(id).len());
+            let line = document.line_end(header.end as usize);
+            self.edits.replace(Span::new(line, document.lines_end(id).max(line)), "");
+            header
+        } else {
+            node.span
+        };
+        self.edits.write(head, |out| out.extend([carrier.before, token, carrier.after]));
+        if let Some(entry) = carrier.entry {
+            self.record(id, EntryKind::Scalar, &entry.bytes);
         }
     }
 
@@ -368,7 +423,10 @@ impl Sealer<'_, '_> {
         let mark = if flow { "\"" } else { "" };
         out.push_str(mark);
         let path = self.walk.path(self.walk.leaves[at].path);
-        self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.take()?, out)?;
+        match self.kept.token(at) {
+            Some(token) => out.push_str(token),
+            None => self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.take()?, out)?,
+        }
         out.push_str(mark);
         Ok(())
     }
@@ -382,9 +440,7 @@ impl Sealer<'_, '_> {
                 self.empty_comment(comment);
                 continue;
             }
-            let mut token = String::from("#");
-            let path = self.walk.path(remark.path);
-            self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.take()?, &mut token)?;
+            let token = self.comment(comment, text, self.walk.path(remark.path))?;
             if selection.matches_comment(&token[1..]) {
                 let message = "the encrypted comment would match the rule itself, what follows it would count as in clear";
                 return Err(Error::new(ErrorKind::EncryptTree, message)
@@ -395,6 +451,20 @@ impl Sealer<'_, '_> {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// The token of a comment, with `#` before it; as an item of its list if genuine sops had written it so.
+    fn comment(&mut self, comment: &crate::document::Comment, text: &str, path: &str) -> Result<String> {
+        let list = comment.container != NONE && self.document.node(comment.container).kind == Kind::Sequence;
+        match self.kept.take_comment(path, text) {
+            Some(old) if old.item && list && !comment.inline => Ok(format!("- {}", old.token)),
+            Some(old) => Ok(format!("#{}", old.token)),
+            None => {
+                let mut token = String::from("#");
+                self.cipher.encrypt(text.as_bytes(), Type::Comment, path.as_bytes(), &self.ivs.take()?, &mut token)?;
+                Ok(token)
+            }
+        }
     }
 
     /// An empty comment can't be encrypted, and inside an encrypted list genuine sops would turn it into an item.

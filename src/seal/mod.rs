@@ -2,6 +2,7 @@
 
 pub mod decrypt;
 pub mod encrypt;
+pub mod keep;
 pub mod mac;
 pub mod restore;
 pub mod value;

@@ -35,7 +35,8 @@ fn metadata(selection: &Selection) -> Metadata {
 fn sealed_with(text: &str, selection: &Selection) -> Result<String> {
     let document = yaml::parse(text)?;
     let cipher = Cipher::new(&KEY);
-    let request = Request { selection, cipher: &cipher, metadata: metadata(selection), indent: None, layout: true, lenient: false };
+    let request =
+        Request { selection, cipher: &cipher, metadata: metadata(selection), indent: None, layout: true, lenient: false, earlier: None };
     let sealed = encrypt(&document, request)?;
     verify::check(&document, &sealed.text, &cipher, true)?;
     Ok(sealed.text.to_string())

@@ -1,0 +1,299 @@
+//! From an encrypted file to its next version: what didn't change keeps its bytes.
+
+use zeroize::Zeroizing;
+
+use super::metadata_of;
+use crate::datakey::{self, DataKey};
+use crate::document::value::Value;
+use crate::document::{self, Document, Format, edit::Edits};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes;
+use crate::metadata::{Group, Metadata};
+use crate::recipient::{Identities, RecipientSpec};
+use crate::seal::decrypt::{self, Reading};
+use crate::seal::encrypt::{self, Request};
+use crate::seal::keep::Earlier;
+use crate::seal::value::Cipher;
+use crate::seal::verify;
+use crate::select::Selection;
+
+/// An encrypted file, opened.
+pub struct Opened<'t> {
+    /// The encrypted file, parsed.
+    pub document: Document<'t>,
+    /// Its `sops` block.
+    pub metadata: Metadata,
+    /// Its data key.
+    pub data_key: DataKey,
+    /// What it decrypts to.
+    pub plain: Zeroizing<String>,
+    /// Things worth a line on stderr.
+    pub notes: Vec<String>,
+    reading: Reading<'static>,
+}
+
+impl Opened<'_> {
+    /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.
+    pub fn is_signed(&self) -> bool {
+        self.reading.signed.is_some()
+    }
+}
+
+/// Opens an encrypted file with the identities at hand.
+///
+/// # Errors
+/// As [`super::decrypt_text`].
+pub fn open<'t>(
+    text: &'t str,
+    format: &'static dyn Format,
+    identities: &Identities,
+    order: &[String],
+    ignore_mac: bool,
+) -> Result<Opened<'t>> {
+    let document = format.parse(text).map_err(super::as_generic)?;
+    let metadata = metadata_of(&document)?;
+    let data_key = datakey::unwrap(&metadata, identities, order)?;
+    open_with(document, metadata, data_key, ignore_mac)
+}
+
+/// Opens an encrypted file whose data key is known.
+///
+/// # Errors
+/// As [`decrypt::read`].
+pub fn open_with(document: Document<'_>, metadata: Metadata, data_key: DataKey, ignore_mac: bool) -> Result<Opened<'_>> {
+    let mut reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;
+    let notes = std::mem::take(&mut reading.notes);
+    let (plain, reading) = (reading.text(&document), reading.into_owned());
+    Ok(Opened { document, metadata, data_key, plain, notes, reading })
+}
+
+/// Encrypts `plain` as the next version of `opened`, for the same recipients and under the same rule: tokens of unchanged
+/// values and comments, the record, the MAC and the bytes of the block that don't change are kept. Unchanged text gives the
+/// encrypted file back, byte for byte. `now` is RFC 3339 in UTC.
+///
+/// # Errors
+/// Those of the format's parser, [`encrypt::encrypt`] and [`verify::check`].
+pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<String>> {
+    if plain == opened.plain.as_str() && opened.is_signed() {
+        return Ok(Zeroizing::new(opened.document.source.to_owned()));
+    }
+    let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+    let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
+    let document = opened.document.format.parse(plain)?;
+    reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: None })
+}
+
+/// How the next version of a file is encrypted.
+pub struct Next<'n> {
+    /// Which values.
+    pub selection: &'n Selection,
+    /// Recipients, selector, time and version of the next version.
+    pub metadata: Metadata,
+    /// A new data key, which `metadata` has wrapped; [`None`] keeps the old one, and with it what is unchanged.
+    pub data_key: Option<&'n DataKey>,
+}
+
+/// Encrypts a parsed plain file as the next version of `opened`.
+///
+/// # Errors
+/// Those of [`encrypt::encrypt`] and [`verify::check`].
+pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Zeroizing<String>> {
+    let format = opened.document.format;
+    let before = format.parse(&opened.plain)?;
+    let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
+    let earlier = Earlier::new(&opened.document, &before, &opened.reading, &opened.metadata, next.data_key.is_none());
+    let sealed = |earlier: Earlier<'_>| {
+        let request = Request {
+            selection: next.selection,
+            cipher: &cipher,
+            metadata: next.metadata.clone(),
+            indent: format.block_indent(&opened.document),
+            layout: !kubernetes::lists_sops_fields(plain),
+            lenient: true,
+            earlier: Some(&earlier),
+        };
+        let sealed = encrypt::encrypt(plain, request)?;
+        let text = document::with_block_of(&opened.document, &sealed.text, &sealed.metadata.write()).unwrap_or(sealed.text);
+        verify::check(plain, &text, &cipher, !kubernetes::lists_sops_fields(plain))?;
+        Ok(text)
+    };
+    // Another writer's style that doesn't carry the new text is no reason to refuse.
+    sealed(earlier).or_else(|_: Error| {
+        sealed(Earlier::new(&opened.document, &before, &opened.reading, &opened.metadata, next.data_key.is_none()).without_styles())
+    })
+}
+
+/// Encrypts the values of `opened` under a new data key with fresh IVs, wrapped for `groups`.
+///
+/// # Errors
+/// Those of [`datakey::wrap`] and [`reseal_as`].
+pub fn rotate(opened: &Opened<'_>, groups: &[Vec<RecipientSpec>], threshold: Option<usize>, now: &str) -> Result<Zeroizing<String>> {
+    let data_key = DataKey::generate()?;
+    let groups = with_unknown(datakey::wrap(&data_key, groups, threshold)?, &opened.metadata.groups);
+    let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+    let metadata = Metadata {
+        threshold: datakey::threshold(groups.len(), threshold)?,
+        groups,
+        last_modified: now.to_owned(),
+        ..opened.metadata.clone()
+    };
+    let document = opened.document.format.parse(&opened.plain)?;
+    reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: Some(&data_key) })
+}
+
+/// Fields of a key group that aren't known here stay with it.
+fn with_unknown(mut groups: Vec<Group>, old: &[Group]) -> Vec<Group> {
+    groups.iter_mut().zip(old).for_each(|(group, old)| group.unknown.clone_from(&old.unknown));
+    groups
+}
+
+/// An encrypted file with other metadata: only the `sops` blocks change, values, MAC and time stay.
+///
+/// # Errors
+/// `Generic` (1) if what would be written isn't that.
+pub fn with_metadata(document: &Document<'_>, metadata: &Metadata) -> Result<Zeroizing<String>> {
+    let mut edits = Edits::default();
+    document.format.replace_block(document, &metadata.write(), &mut edits);
+    let text = edits.apply(document.source);
+    let written = document.format.parse(&text)?;
+    let same = metadata_of(&written)? == *metadata && without_block(&written)? == without_block(document)?;
+    let doubt = || Error::new(Kind::Generic, "refused to write: the new sops block doesn't read back").hint("nothing was changed");
+    if same { Ok(text) } else { Err(doubt()) }
+}
+
+/// The values of all documents, the blocks left out.
+fn without_block(document: &Document<'_>) -> Result<Vec<Value>> {
+    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != document::NONE);
+    let mut values: Vec<Value> = roots.map(|root| Value::of(document, root)).collect::<Result<_>>()?;
+    for value in &mut values {
+        if let Value::Map(entries) = value {
+            entries.retain(|(key, _)| key != "sops");
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(all(test, feature = "age"))]
+mod tests {
+    use super::*;
+    use crate::document::format_by_path;
+    use crate::recipient::Environment;
+
+    const NOW: &str = "2030-01-01T00:00:00Z";
+
+    fn identities() -> Identities {
+        let keys = ["age1", "age2", "age3"].map(|name| std::fs::read_to_string(format!("testdata/recipients/{name}.txt")).unwrap());
+        Identities::new(Environment::fixed([("SOPS_AGE_KEY", keys.concat())]))
+    }
+
+    /// Genuine files that open with age.
+    fn genuine() -> Vec<(String, &'static dyn Format, String)> {
+        let cases = std::fs::read_dir("testdata/sops/3.13.3").unwrap().map(|case| case.unwrap().path());
+        let files = cases.filter(|case| !case.join("expected.txt").exists()).flat_map(|case| std::fs::read_dir(case).unwrap());
+        let files = files.map(|file| file.unwrap().path()).filter(|path| path.file_stem().is_some_and(|stem| stem == "encrypted"));
+        files
+            .filter_map(|path| {
+                let name = path.display().to_string();
+                Some((name.clone(), format_by_path(&name)?, std::fs::read_to_string(path).ok()?))
+            })
+            .filter(|(_, format, text)| open(text, *format, &identities(), &[], false).is_ok())
+            .collect()
+    }
+
+    fn differing<'t>(a: &'t str, b: &'t str) -> Vec<&'t str> {
+        let there: std::collections::HashSet<&str> = a.lines().collect();
+        b.lines().filter(|line| !there.contains(line)).collect()
+    }
+
+    #[test]
+    fn the_unchanged_text_of_a_genuine_file_gives_it_back() {
+        // What another writer shows differs from what it means: negative zero, lists and documents of nothing.
+        let known = ["floats", "json_unicode_escapes", "comment_only_list_and_map", "multidoc_three_with_empty"];
+        let mut changed = Vec::new();
+        for (name, format, text) in genuine().into_iter().filter(|(name, ..)| !known.iter().any(|known| name.contains(known))) {
+            let opened = open(&text, format, &identities(), &[], false).unwrap();
+            assert_eq!(reseal(&opened, &opened.plain, NOW).unwrap().as_str(), text, "{name}");
+            let plain = format.parse(&opened.plain).unwrap();
+            let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+            let metadata = Metadata { last_modified: NOW.to_owned(), ..opened.metadata.clone() };
+            match reseal_as(&opened, &plain, &Next { selection: &selection, metadata, data_key: None }) {
+                Ok(next) if next.as_str() == text => {}
+                Ok(next) => changed.push(format!("{name}: {:#?}", differing(&text, &next))),
+                Err(error) => changed.push(format!("{name}: {error}")),
+            }
+        }
+        assert!(changed.is_empty(), "{}", changed.join("\n"));
+    }
+
+    /// The first string value that is encrypted, in `plain` itself: its span.
+    fn a_secret(opened: &Opened<'_>, plain: &Document<'_>) -> Option<document::Span> {
+        let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+        let walk = crate::seal::walk::walk(plain, &selection).unwrap();
+        let leaf = walk.leaves.iter().find(|leaf| {
+            let word = plain.format.name() == "yaml"
+                && !plain.text(leaf.node).is_empty()
+                && plain.text(leaf.node).bytes().all(|byte| byte.is_ascii_lowercase());
+            leaf.selected && leaf.alias == document::NONE && word && plain.slice(plain.node(leaf.node).span) == plain.text(leaf.node)
+        })?;
+        Some(plain.node(leaf.node).span)
+    }
+
+    #[test]
+    fn one_changed_value_is_one_changed_line() {
+        let mut tried = 0;
+        for (name, format, text) in genuine() {
+            let opened = open(&text, format, &identities(), &[], false).unwrap();
+            let plain = format.parse(&opened.plain).unwrap();
+            let Some(span) = a_secret(&opened, &plain) else { continue };
+            let mut edits = Edits::default();
+            edits.replace(span, "another-value");
+            let next = reseal(&opened, &edits.apply(plain.source), NOW).unwrap();
+            let changed = differing(&text, &next);
+            let known = ["floats", "comment_only_list_and_map", "multidoc_three_with_empty"].iter().any(|known| name.contains(known));
+            // Equal values under one path had one IV: they part now.
+            let same_iv = text.lines().count() - text.lines().collect::<std::collections::HashSet<_>>().len() > 8;
+            assert!(known || same_iv || changed.len() == 3, "{name}: {changed:#?}");
+            let reopened = open(&next, format, &identities(), &[], false).unwrap();
+            assert!(reopened.plain.contains("another-value") && reopened.metadata.last_modified == NOW, "{name}");
+            tried += 1;
+        }
+        assert!(tried > 20, "{tried}");
+    }
+
+    #[test]
+    fn a_rotated_file_has_no_token_of_the_old_one_and_the_same_text() {
+        for (name, format, text) in genuine() {
+            let opened = open(&text, format, &identities(), &[], false).unwrap();
+            let spec = |entry: &crate::metadata::Entry| {
+                let kind = crate::recipient::kind_by_field(entry.kind).unwrap();
+                RecipientSpec { kind: kind.field(), text: kind.describe(&entry.value), extra: Vec::new() }
+            };
+            let age = |entry: &&crate::metadata::Entry| entry.kind == "age" && !spec(entry).text.starts_with("ssh");
+            let groups: Vec<Vec<RecipientSpec>> =
+                opened.metadata.groups.iter().map(|group| group.entries.iter().filter(age).map(spec).collect()).collect();
+            let next = rotate(&opened, &groups, opened.metadata.threshold, NOW).unwrap();
+            let reopened = open(&next, format, &identities(), &[], false).unwrap();
+            assert!(reopened.plain.as_str() == opened.plain.as_str(), "{name}");
+            let tokens = |text: &str| -> std::collections::HashSet<String> {
+                text.split("ENC[").skip(1).filter_map(|token| Some(token.split_once(",iv:")?.1.get(..43)?.to_owned())).collect()
+            };
+            assert!(tokens(&text).is_disjoint(&tokens(&next)), "{name}");
+            assert!(text.lines().count().abs_diff(next.lines().count()) < 12, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_metadata_changes_nothing_but_the_block() {
+        for (name, format, text) in genuine() {
+            let opened = open(&text, format, &identities(), &[], false).unwrap();
+            let mut metadata = opened.metadata.clone();
+            assert_eq!(with_metadata(&opened.document, &metadata).unwrap().as_str(), text, "{name}");
+            let twice = metadata.groups[0].entries[0].clone();
+            metadata.groups[0].entries.push(twice);
+            let next = with_metadata(&opened.document, &metadata).unwrap();
+            let reopened = open(&next, format, &identities(), &[], false).unwrap();
+            assert!(reopened.plain.as_str() == opened.plain.as_str() && next.len() > text.len(), "{name}");
+            assert!(text.lines().filter(|line| !next.contains(line)).count() == 0, "{name}");
+        }
+    }
+}
