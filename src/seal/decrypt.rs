@@ -3,9 +3,9 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::encrypt::LAYOUT_DATA;
 use super::mac::{self, Mac};
 use super::restore;
+use super::sign::LAYOUT_DATA;
 use super::value::{Cipher, Token};
 use super::walk::{self, Leaf, Remark, Walk};
 use crate::document::edit::Edits;

@@ -5,18 +5,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::keep::{Carrier, Earlier, Kept};
 use super::mac::Mac;
+use super::sign::Signer;
 use super::value::{Cipher, Ivs};
 use super::walk::{self, Leaf, Walk};
 use crate::document::edit::Edits;
 use crate::document::layout::{self, Entry, EntryKind};
 use crate::document::resolve::{Scalar, Type};
-use crate::document::{Document, Kind, NONE, NodeId, Role, Span};
+use crate::document::{Document, Kind, NONE, NodeId, Span};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
 use crate::select::Selection;
-
-/// Additional data of the layout record.
-pub const LAYOUT_DATA: &[u8] = b"kveil_layout:v1";
 
 /// Files of fewer values are encrypted on the calling thread: starting another costs more than it saves.
 const PARALLEL: usize = 5_000;
@@ -174,50 +172,17 @@ fn lossy(document: &Document<'_>, walk: &Walk, values: &[Scalar<'_>]) -> Vec<Str
     pairs.map(|(leaf, _)| document.key_path(leaf.node)).collect()
 }
 
-/// Writes MAC and record into the block.
-struct Signer<'r> {
-    cipher: &'r Cipher,
-    earlier: Option<&'r Earlier<'r>>,
-    /// Whether every token is one of the earlier version.
-    same_values: bool,
-}
-
-impl Signer<'_> {
-    fn finish(&self, mut metadata: Metadata, mac: &str, entries: &[Entry]) -> Result<Metadata> {
-        let mut ivs = Ivs::new();
-        match self.earlier.filter(|_| self.same_values).and_then(|earlier| Some((earlier, earlier.mac(mac)?))) {
-            // Only layout or comments changed: the MAC covers neither.
-            Some((earlier, token)) => {
-                metadata.last_modified = earlier.metadata.last_modified.clone();
-                metadata.mac = Some(token.to_owned());
-            }
-            None => metadata.mac = Some(self.token(mac, metadata.last_modified_aad()?.as_bytes(), &mut ivs)?),
-        }
-        metadata.layout = match self.earlier.and_then(|earlier| earlier.record(entries)) {
-            _ if entries.is_empty() => None,
-            Some(token) => Some(token.to_owned()),
-            None => Some(self.token(&layout::to_json(entries), LAYOUT_DATA, &mut ivs)?),
-        };
-        Ok(metadata)
-    }
-
-    fn token(&self, text: &str, additional_data: &[u8], ivs: &mut Ivs) -> Result<String> {
-        let mut token = String::new();
-        self.cipher.encrypt(text.as_bytes(), Type::Str, additional_data, &ivs.take()?, &mut token)?;
-        Ok(token)
-    }
-}
-
-struct Sealer<'r, 's> {
-    document: &'r Document<'s>,
-    walk: &'r Walk,
-    values: &'r [Scalar<'r>],
-    cipher: &'r Cipher,
-    kept: Kept<'r>,
-    ivs: Ivs,
-    edits: Edits,
-    entries: Vec<Entry>,
-    indexes: layout::Indexes,
+/// A file on its way: what is replaced, and what the record has to keep.
+pub(super) struct Sealer<'r, 's> {
+    pub(super) document: &'r Document<'s>,
+    pub(super) walk: &'r Walk,
+    pub(super) values: &'r [Scalar<'r>],
+    pub(super) cipher: &'r Cipher,
+    pub(super) kept: Kept<'r>,
+    pub(super) ivs: Ivs,
+    pub(super) edits: Edits,
+    pub(super) entries: Vec<Entry>,
+    pub(super) indexes: layout::Indexes,
 }
 
 /// Tags that sops applies and drops: a reader would apply them to the token.
@@ -254,7 +219,7 @@ impl Sealer<'_, '_> {
         Ok(())
     }
 
-    fn is_token(&self, at: usize) -> bool {
+    pub(super) fn is_token(&self, at: usize) -> bool {
         self.walk.leaves[at].selected && hidden(&self.values[at])
     }
 
@@ -343,92 +308,9 @@ impl Sealer<'_, '_> {
         self.record(id, EntryKind::Tag, self.document.slice(Span { start, end: span.end }));
     }
 
-    fn record(&mut self, id: NodeId, kind: EntryKind, bytes: &str) {
+    pub(super) fn record(&mut self, id: NodeId, kind: EntryKind, bytes: &str) {
         let path = self.indexes.steps(self.document, id);
         self.entries.push(Entry { document: self.document.node(id).document, path, kind, bytes: Zeroizing::new(bytes.to_owned()) });
-    }
-
-    /// A key that is an alias of an encrypted value is written out: it would be the token to a reader.
-    fn alias_keys(&mut self) {
-        let document = self.document;
-        let tokens: std::collections::HashSet<NodeId> =
-            (0..self.walk.leaves.len()).filter(|at| self.is_token(*at)).map(|at| self.walk.leaves[at].node).collect();
-        for (id, node) in document.nodes.iter().enumerate() {
-            if node.kind != Kind::Alias || node.role != Role::Key || !tokens.contains(&node.target()) {
-                continue;
-            }
-            let id = id as NodeId;
-            self.edits.write(node.span, |out| crate::document::yaml::write_name(document.key_text(id), out));
-            self.record(id, EntryKind::Alias, document.slice(node.span));
-            // The path of a key is that of its value; a last index 0 tells them apart.
-            if let Some(entry) = self.entries.last_mut() {
-                entry.path.push(layout::Step::Index(0));
-            }
-        }
-    }
-
-    /// An alias whose value is encrypted is written out, as a token or as a flow collection.
-    fn alias(&mut self, id: NodeId, leaves: std::ops::Range<usize>) -> Result<()> {
-        if !leaves.clone().any(|at| self.is_token(at)) {
-            return Ok(());
-        }
-        let (document, mut text, mut at) = (self.document, String::new(), leaves.start);
-        let target = document.node(id).target();
-        self.write_out(target, document.node(id).flow, &mut at, &mut text)?;
-        self.edits.replace(document.node(id).span, &text);
-        let merge = document.node(id).role == Role::Value && document.key_text(id - 1) == "<<";
-        self.record(id, if merge { EntryKind::Merge } else { EntryKind::Alias }, document.slice(document.node(id).span));
-        Ok(())
-    }
-
-    fn write_out(&mut self, id: NodeId, flow: bool, at: &mut usize, out: &mut String) -> Result<()> {
-        let node = self.document.node(id);
-        match node.kind {
-            Kind::Alias => self.write_out(node.target(), flow, at, out),
-            Kind::Scalar => {
-                *at += 1;
-                self.write_leaf(*at - 1, flow, out)
-            }
-            Kind::Sequence => {
-                out.push('[');
-                let items: Vec<NodeId> = self.document.children(id).collect();
-                for (index, item) in items.into_iter().enumerate() {
-                    out.push_str(if index > 0 { ", " } else { "" });
-                    self.write_out(item, true, at, out)?;
-                }
-                out.push(']');
-                Ok(())
-            }
-            Kind::Mapping => {
-                out.push('{');
-                let entries: Vec<_> = self.document.entries(id).collect();
-                for (index, (key, value)) in entries.into_iter().enumerate() {
-                    out.push_str(if index > 0 { ", " } else { "" });
-                    crate::document::yaml::write_key(self.document.key_text(key), out);
-                    self.write_out(value, true, at, out)?;
-                }
-                out.push('}');
-                Ok(())
-            }
-        }
-    }
-
-    fn write_leaf(&mut self, at: usize, flow: bool, out: &mut String) -> Result<()> {
-        use crate::document::render::{Style, quoted};
-        let value = &self.values[at];
-        if !self.is_token(at) {
-            quoted(if flow { Style::Double } else { Style::Plain }, value, flow, out);
-            return Ok(());
-        }
-        let mark = if flow { "\"" } else { "" };
-        out.push_str(mark);
-        let path = self.walk.path(self.walk.leaves[at].path);
-        match self.kept.token(at) {
-            Some(token) => out.push_str(token),
-            None => self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.take()?, out)?,
-        }
-        out.push_str(mark);
-        Ok(())
     }
 
     fn comments(&mut self, selection: &Selection) -> Result<usize> {

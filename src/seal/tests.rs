@@ -1,7 +1,8 @@
 //! Encrypting and decrypting as a whole, under a fixed data key.
 
 use super::decrypt::{Opened, decrypt};
-use super::encrypt::{LAYOUT_DATA, Request, encrypt};
+use super::encrypt::{Request, encrypt};
+use super::sign::LAYOUT_DATA;
 use super::value::{Cipher, Token};
 use super::verify;
 use crate::document::value::Value;
