@@ -3,6 +3,8 @@
 //! It is wrapped for every recipient; with several key groups it is shared out among them first (Shamir), and a
 //! threshold of groups is needed to join it again.
 
+pub mod rewrap;
+
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result, printable};
@@ -82,11 +84,15 @@ fn small(count: usize) -> Result<u8> {
 fn wrap_group(secret: &[u8], recipients: &[RecipientSpec]) -> Result<Group> {
     let mut entries = Vec::with_capacity(recipients.len());
     for recipient in recipients {
-        let kind = kind_by_field(recipient.kind).ok_or_else(|| unknown_kind(recipient.kind))?;
-        entries.push(Entry { kind: kind.field(), value: kind.wrap(recipient, secret)? });
+        entries.push(wrap_entry(secret, recipient)?);
     }
     entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
     Ok(Group { entries, unknown: Vec::new() })
+}
+
+fn wrap_entry(secret: &[u8], recipient: &RecipientSpec) -> Result<Entry> {
+    let kind = kind_by_field(recipient.kind).ok_or_else(|| unknown_kind(recipient.kind))?;
+    Ok(Entry { kind: kind.field(), value: kind.wrap(recipient, secret)? })
 }
 
 fn unknown_kind(kind: &str) -> Error {

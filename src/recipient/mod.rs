@@ -68,6 +68,16 @@ pub trait RecipientKind: Sync {
     /// The recipient of an entry, in full and in the notation of [`RecipientKind::parse`]; empty if it names none.
     fn describe(&self, entry: &Value) -> String;
 
+    /// The recipient of an entry, with all that wrapping for it again needs.
+    fn spec(&self, entry: &Value) -> RecipientSpec {
+        RecipientSpec { kind: self.field(), text: self.describe(entry), extra: Vec::new() }
+    }
+
+    /// Whether two notations name the same recipient.
+    fn same(&self, a: &str, b: &str) -> bool {
+        a == b
+    }
+
     /// The short form of a recipient, for people.
     fn short(&self, recipient: &str) -> String;
 

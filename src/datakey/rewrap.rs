@@ -1,0 +1,138 @@
+//! Other recipients for the data key that a file has: entries that need no new wrap keep their bytes.
+
+use super::{DataKey, threshold, wrap, wrap_entry};
+use crate::error::Result;
+use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
+use crate::recipient::{RecipientSpec, kind_by_field};
+
+/// The recipients of a file, by key group.
+pub fn recipients(metadata: &Metadata) -> Vec<Vec<RecipientSpec>> {
+    metadata.groups.iter().map(|group| group.entries.iter().filter_map(spec).collect()).collect()
+}
+
+fn spec(entry: &Entry) -> Option<RecipientSpec> {
+    kind_by_field(entry.kind).map(|kind| kind.spec(&entry.value))
+}
+
+/// How one key group differs from another: recipients in their own notation.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// In both.
+    pub common: Vec<RecipientSpec>,
+    /// Only in the new one.
+    pub added: Vec<RecipientSpec>,
+    /// Only in the old one.
+    pub removed: Vec<RecipientSpec>,
+}
+
+impl Difference {
+    /// Whether nothing was added or removed.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// How `new` differs from `old`, group by group (as in SOPS: by position).
+pub fn differences(old: &[Vec<RecipientSpec>], new: &[Vec<RecipientSpec>]) -> Vec<Difference> {
+    let none = Vec::new();
+    (0..old.len().max(new.len())).map(|at| difference(old.get(at).unwrap_or(&none), new.get(at).unwrap_or(&none))).collect()
+}
+
+fn difference(old: &[RecipientSpec], new: &[RecipientSpec]) -> Difference {
+    let mut difference = Difference::default();
+    for spec in new {
+        let list = if has(old, spec) { &mut difference.common } else { &mut difference.added };
+        list.push(spec.clone());
+    }
+    difference.removed = old.iter().filter(|spec| !has(new, spec)).cloned().collect();
+    difference
+}
+
+fn has(group: &[RecipientSpec], spec: &RecipientSpec) -> bool {
+    group.iter().any(|other| same(other, spec))
+}
+
+/// Whether two notations name one recipient.
+pub fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
+    a.kind == b.kind && kind_by_field(a.kind).is_some_and(|kind| kind.same(&a.text, &b.text))
+}
+
+/// The metadata of the same file for other recipients.
+///
+/// # Errors
+/// Those of [`wrap`].
+pub fn rewrap(data_key: &DataKey, old: &Metadata, groups: &[Vec<RecipientSpec>], asked: Option<usize>) -> Result<Metadata> {
+    let wrapped = match (groups, old.groups.as_slice()) {
+        ([wanted], [there]) if !wanted.is_empty() => vec![rewrap_group(data_key, there, wanted)?],
+        _ => wrap(data_key, groups, asked)?,
+    };
+    let mut metadata = Metadata { threshold: threshold(groups.len(), asked)?, groups: wrapped, ..old.clone() };
+    metadata.groups.iter_mut().zip(&old.groups).for_each(|(group, old)| group.unknown.clone_from(&old.unknown));
+    Ok(metadata)
+}
+
+fn rewrap_group(data_key: &DataKey, there: &Group, wanted: &[RecipientSpec]) -> Result<Group> {
+    let mut left: Vec<&Entry> = there.entries.iter().collect();
+    let mut entries = Vec::with_capacity(wanted.len());
+    for recipient in wanted {
+        let kept = left.iter().position(|entry| spec(entry).is_some_and(|known| same(&known, recipient)));
+        entries.push(match kept {
+            Some(at) => left.remove(at).clone(),
+            None => wrap_entry(data_key.bytes(), recipient)?,
+        });
+    }
+    entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
+    Ok(Group { entries, unknown: Vec::new() })
+}
+
+#[cfg(all(test, feature = "age"))]
+mod tests {
+    use super::*;
+    use crate::recipient::age;
+
+    fn recipient(key: usize) -> RecipientSpec {
+        let file = std::fs::read_to_string(format!("testdata/recipients/age{key}.txt")).unwrap();
+        RecipientSpec { kind: "age", text: age::recipient_of(file.lines().last().unwrap()).unwrap(), extra: Vec::new() }
+    }
+
+    fn metadata(groups: Vec<Group>) -> Metadata {
+        Metadata {
+            groups,
+            threshold: None,
+            last_modified: "2024-01-01T00:00:00Z".into(),
+            mac: None,
+            version: "3.13.3".into(),
+            selector: None,
+            mac_only_encrypted: false,
+            layout: None,
+            unknown: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn entries_of_recipients_that_stay_keep_their_bytes() {
+        let data_key = DataKey::generate().unwrap();
+        let old = metadata(wrap(&data_key, &[vec![recipient(1), recipient(2)]], None).unwrap());
+        let new = rewrap(&data_key, &old, &[vec![recipient(2), recipient(3)]], None).unwrap();
+        assert!(new.groups[0].entries[0] == old.groups[0].entries[1]);
+        assert_eq!(recipients(&new), [vec![recipient(2), recipient(3)]]);
+        assert!(rewrap(&data_key, &old, &[vec![]], None).is_err());
+    }
+
+    #[test]
+    fn groups_differ_by_position() {
+        let (one, two, three) = (recipient(1), recipient(2), recipient(3));
+        let found = differences(&[vec![one.clone(), two.clone()]], &[vec![two.clone(), three.clone()], vec![one.clone()]]);
+        assert_eq!(found[0], Difference { common: vec![two], added: vec![three], removed: vec![one.clone()] });
+        assert_eq!(found[1], Difference { common: vec![], added: vec![one], removed: vec![] });
+    }
+
+    #[test]
+    fn a_second_group_shares_the_key_out() {
+        let data_key = DataKey::generate().unwrap();
+        let old = metadata(wrap(&data_key, &[vec![recipient(1)]], None).unwrap());
+        let new = rewrap(&data_key, &old, &[vec![recipient(1)], vec![recipient(2)]], None).unwrap();
+        assert_eq!((new.groups.len(), new.threshold), (2, Some(2)));
+        assert!(new.groups[0].entries[0] != old.groups[0].entries[0]);
+    }
+}
