@@ -45,14 +45,14 @@ fn identities() -> Identities {
 fn stages(c: &mut Criterion) {
     for values in [3, 10_000] {
         let plain = secret(values);
-        let sealed = pipeline::encrypt(&yaml().parse(&plain).expect("YAML"), &plan()).expect("encrypts").text;
+        let sealed = pipeline::encrypt(&yaml().parse(&plain).expect("YAML"), &plan(), &identities()).expect("encrypts").text;
         let mut group = c.benchmark_group(format!("{values} values"));
         group.throughput(Throughput::Bytes(plain.len() as u64));
         group.bench_function(BenchmarkId::from_parameter("parse"), |b| b.iter(|| yaml().parse(black_box(&plain)).expect("YAML")));
         group.bench_function(BenchmarkId::from_parameter("encrypt and verify"), |b| {
             b.iter_batched(
                 || (yaml().parse(&plain).expect("YAML"), plan()),
-                |(document, plan)| pipeline::encrypt(&document, &plan).expect("encrypts"),
+                |(document, plan)| pipeline::encrypt(&document, &plan, &identities()).expect("encrypts"),
                 BatchSize::LargeInput,
             );
         });

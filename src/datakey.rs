@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result, printable};
 use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
-use crate::recipient::{Identities, KINDS, Outcome, RecipientSpec, kind_by_field};
+use crate::recipient::{Identities, KINDS, Outcome, RecipientKind, RecipientSpec, kind_by_field};
 use crate::shamir;
 
 /// Bytes of a data key.
@@ -64,16 +64,16 @@ pub fn threshold(groups: usize, asked: Option<usize>) -> Result<Option<usize>> {
 ///
 /// # Errors
 /// `Generic` (1): see [`threshold`]; an empty group; a recipient that can't be wrapped for.
-pub fn wrap(data_key: &DataKey, groups: &[Vec<RecipientSpec>], asked: Option<usize>) -> Result<Vec<Group>> {
+pub fn wrap(data_key: &DataKey, groups: &[Vec<RecipientSpec>], asked: Option<usize>, identities: &Identities) -> Result<Vec<Group>> {
     if let Some(empty) = groups.iter().position(Vec::is_empty) {
         return Err(Error::new(Kind::Generic, format!("key group {} has no recipient", empty + 1)));
     }
     let Some(threshold) = threshold(groups.len(), asked)? else {
-        return groups.iter().map(|group| wrap_group(data_key.bytes(), group)).collect();
+        return groups.iter().map(|group| wrap_group(data_key.bytes(), group, identities)).collect();
     };
     let shares = shamir::split(data_key.bytes(), small(groups.len())?, small(threshold)?);
     let shares = shares.map_err(|why| Error::new(Kind::Generic, why.to_string()))?;
-    groups.iter().zip(&shares).map(|(group, share)| wrap_group(share, group)).collect()
+    groups.iter().zip(&shares).map(|(group, share)| wrap_group(share, group, identities)).collect()
 }
 
 fn small(count: usize) -> Result<u8> {
@@ -81,18 +81,18 @@ fn small(count: usize) -> Result<u8> {
 }
 
 /// The entries of one group, in the order in which SOPS loads them.
-fn wrap_group(secret: &[u8], recipients: &[RecipientSpec]) -> Result<Group> {
+fn wrap_group(secret: &[u8], recipients: &[RecipientSpec], identities: &Identities) -> Result<Group> {
     let mut entries = Vec::with_capacity(recipients.len());
     for recipient in recipients {
-        entries.push(wrap_entry(secret, recipient)?);
+        entries.push(wrap_entry(secret, recipient, identities)?);
     }
     entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
     Ok(Group { entries, unknown: Vec::new() })
 }
 
-fn wrap_entry(secret: &[u8], recipient: &RecipientSpec) -> Result<Entry> {
+fn wrap_entry(secret: &[u8], recipient: &RecipientSpec, identities: &Identities) -> Result<Entry> {
     let kind = kind_by_field(recipient.kind).ok_or_else(|| unknown_kind(recipient.kind))?;
-    Ok(Entry { kind: kind.field(), value: kind.wrap(recipient, secret)? })
+    Ok(Entry { kind: kind.field(), value: kind.wrap(recipient, secret, identities)? })
 }
 
 fn unknown_kind(kind: &str) -> Error {
@@ -150,7 +150,7 @@ fn open_group(group: &Group, expected: usize, identities: &Identities, order: &[
     let mut attempt = Attempt { opened: false, answers: Vec::new() };
     for entry in in_order(group, identities, order) {
         let Some(kind) = kind_by_field(entry.kind) else { continue };
-        let why = match kind.unwrap(&entry.value, identities) {
+        let why = match identities.unwrap(kind, &entry.value) {
             Outcome::Opened(share) if share.len() == expected => {
                 attempt.opened = true;
                 return (Some(share), attempt);
@@ -163,13 +163,16 @@ fn open_group(group: &Group, expected: usize, identities: &Identities, order: &[
     (None, attempt)
 }
 
-/// The entries in the order in which they are tried; within a kind those that an identity at hand is named for first.
+/// The entries in the order in which they are tried: by the order of kinds; of kinds that it doesn't name, those with
+/// identities on this machine first; within a kind those that an identity at hand is named for first.
 fn in_order<'g>(group: &'g Group, identities: &Identities, order: &[String]) -> Vec<&'g Entry> {
     let mut entries: Vec<&Entry> = group.entries.iter().collect();
     if entries.len() > 1 {
         entries.sort_by_cached_key(|entry| {
-            let expected = kind_by_field(entry.kind).is_some_and(|kind| kind.expects(&entry.value, identities));
-            (rank(entry.kind, order), !expected)
+            let kind = kind_by_field(entry.kind);
+            let local = kind.is_some_and(RecipientKind::is_local);
+            let expected = kind.is_some_and(|kind| kind.expects(&entry.value, identities));
+            (rank(entry.kind, order), !local, !expected)
         });
     }
     entries
@@ -235,13 +238,13 @@ fn looked_lines(metadata: &Metadata, identities: &Identities) -> Vec<String> {
 }
 
 fn next_lines(metadata: &Metadata) -> Vec<String> {
-    if !has(metadata, "age") {
+    let kinds = KINDS.iter().filter(|kind| has(metadata, kind.field()));
+    let mut lines: Vec<String> = kinds.filter_map(|kind| kind.next()).map(|line| format!("next: {line}")).collect();
+    if lines.is_empty() {
         return vec!["next: open the file with sops, or ask one of its readers to add an age recipient".to_owned()];
     }
-    vec![
-        "next: if you have the identity of one of these recipients, name its file: export SOPS_AGE_KEY_FILE=/path/to/keys.txt".to_owned(),
-        "or make an identity (kveil keygen) and ask one who can open the file to add its recipient".to_owned(),
-    ]
+    lines.push("or make an identity (kveil keygen) and ask one who can open the file to add its recipient".to_owned());
+    lines
 }
 
 #[cfg(all(test, feature = "age"))]
@@ -279,7 +282,7 @@ mod tests {
     /// The block of a file with these groups, read back from what is written.
     fn wrapped(data_key: &DataKey, groups: &[Vec<RecipientSpec>], asked: Option<usize>) -> Metadata {
         let mut metadata = metadata(AGE_AND_PGP);
-        metadata.groups = wrap(data_key, groups, asked).unwrap();
+        metadata.groups = wrap(data_key, groups, asked, &holding(&[])).unwrap();
         metadata.threshold = threshold(groups.len(), asked).unwrap();
         Metadata::read(metadata.write().get("sops").unwrap()).unwrap()
     }
@@ -339,35 +342,38 @@ mod tests {
             assert!(unwrap(&file, &holding(&[0, 1, 2]), &[]).unwrap().bytes() == data_key.bytes());
             assert_eq!(unwrap(&file, &holding(&[0, 2]), &[]).is_ok(), enough);
         }
-        let refused = |groups: &[Vec<RecipientSpec>], asked| wrap(&data_key, groups, asked).err().map(|error| error.kind);
+        let refused = |groups: &[Vec<RecipientSpec>], asked| wrap(&data_key, groups, asked, &holding(&[])).err().map(|error| error.kind);
         assert_eq!(refused(&groups, Some(1)), Some(Kind::Generic));
         assert_eq!(refused(&groups, Some(4)), Some(Kind::Generic));
         assert_eq!(refused(&[], None), Some(Kind::Generic));
         assert_eq!(refused(&[vec![recipient(0)], vec![]], None), Some(Kind::Generic));
         let kms = RecipientSpec { kind: "kms", text: "arn:aws:kms:us-east-1:1:key/x".to_owned(), extra: Vec::new() };
-        let error = wrap(&data_key, &[vec![kms]], None).err().unwrap();
+        let error = wrap(&data_key, &[vec![kms]], None, &holding(&[])).err().unwrap();
         assert!(error.message.contains("AWS KMS"));
     }
 
     #[test]
     fn a_key_of_another_length_is_refused() {
         let mut file = metadata(AGE_AND_PGP);
-        file.groups = vec![wrap_group(&[7; 31], &[recipient(0)]).unwrap()];
+        file.groups = vec![wrap_group(&[7; 31], &[recipient(0)], &holding(&[])).unwrap()];
         assert!(failure(&file, &holding(&[0])).hints[1].ends_with("it opens, but holds 31 bytes where 32 are expected"));
     }
 
     #[test]
     fn the_error_says_what_was_tried_where_and_what_to_do() {
-        let hints = failure(&metadata(ALL_KINDS), &holding(&[0])).hints.join("\n");
+        let identities = Identities::new(Environment::fixed([("SOPS_AGE_KEY", KEYS[0]), ("SOPS_GPG_EXEC", "/nowhere/gpg")]));
+        let hints = failure(&metadata(ALL_KINDS), &identities).hints.join("\n");
         for expected in [
             "age age1teycljmw7sclx4gr5wx6a5wujm750xay04enwh8k00jpqexzhdas47qnef: the one age identity at hand doesn't fit",
-            "pgp ABCD: PGP isn't supported by this version (the entry is kept)",
+            "pgp ABCD: /nowhere/gpg can't be run (No such file",
             "kms arn:aws:kms:us-east-1:1:key/y: AWS KMS",
             "azure_kv https://v.vault.azure.net/keys/n/abc: Azure Key Vault",
             "hc_vault http://127.0.0.1:8200/v1/transit/keys/kn: HashiCorp Vault",
             "SOPS_AGE_KEY: 1 identity, age1av6p…xdhljc",
             "SOPS_AGE_KEY_FILE: not set",
+            "/nowhere/gpg: keyring: its own",
             "export SOPS_AGE_KEY_FILE=",
+            "gpg --import KEYFILE",
             "kveil keygen",
         ] {
             assert!(hints.contains(expected), "{expected} in\n{hints}");

@@ -36,13 +36,14 @@ pub struct Plan {
     pub now: String,
 }
 
-/// Encrypts a parsed plain file under a new data key, and checks the result before it is given out.
+/// Encrypts a parsed plain file under a new data key, and checks the result before it is given out. Programs and services
+/// that recipients need are found as `identities` says.
 ///
 /// # Errors
 /// Those of [`encrypt::encrypt`], [`datakey::wrap`] and [`verify::check`].
-pub fn encrypt(document: &Document<'_>, plan: &Plan) -> Result<Sealed> {
+pub fn encrypt(document: &Document<'_>, plan: &Plan, identities: &Identities) -> Result<Sealed> {
     let data_key = DataKey::generate()?;
-    let groups = datakey::wrap(&data_key, &plan.groups, plan.threshold)?;
+    let groups = datakey::wrap(&data_key, &plan.groups, plan.threshold, identities)?;
     let (kind, text) = plan.selection.parts();
     let metadata = Metadata {
         threshold: if groups.len() > 1 { datakey::threshold(groups.len(), plan.threshold)? } else { None },

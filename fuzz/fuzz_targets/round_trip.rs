@@ -39,7 +39,8 @@ fuzz_target!(|input: (u8, &str)| {
             lenient: choice & 128 != 0,
             now: "2026-01-01T00:00:00Z".to_owned(),
         };
-        let sealed = match pipeline::encrypt(&document, &plan) {
+        let identities = Identities::new(Environment::fixed([("SOPS_AGE_KEY", IDENTITY)])).without_commands();
+        let sealed = match pipeline::encrypt(&document, &plan, &identities) {
             Ok(sealed) => sealed,
             Err(error) => {
                 // A refusal is safe, if unwelcome: only a hunt for such inputs stops at one.
@@ -48,7 +49,6 @@ fuzz_target!(|input: (u8, &str)| {
                 continue;
             }
         };
-        let identities = Identities::new(Environment::fixed([("SOPS_AGE_KEY", IDENTITY)])).without_commands();
         let opened = pipeline::decrypt_text(&sealed.text, *format, &identities, &[], false).expect("opens what it wrote");
         assert_eq!(opened.text.as_str(), text, "other bytes came back");
     }

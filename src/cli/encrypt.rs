@@ -12,6 +12,7 @@ use super::{files, report};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
+use crate::recipient::Identities;
 use crate::seal::encrypt::Sealed;
 use crate::source::{self, Source};
 
@@ -73,7 +74,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
         source::make_directory(Path::new(output))?;
     }
-    let results = files::each(context, inputs.len(), args.in_place || args.output.is_some(), |at| one(context, args, &inputs[at]));
+    let identities = Identities::new(context.environment.clone());
+    let writing = args.in_place || args.output.is_some();
+    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &identities, &inputs[at]));
     let mut errors = Vec::new();
     let mut done = Vec::new();
     for result in results {
@@ -114,7 +117,7 @@ pub fn is_directory(output: &str) -> bool {
     output.ends_with(['/', std::path::MAIN_SEPARATOR]) || Path::new(output).is_dir()
 }
 
-fn one(context: &Context, args: &Args, input: &Source) -> Result<Done> {
+fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Done> {
     let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
     if let (Source::File(path), true) = (input, args.in_place) {
         source::refuse_irregular(path)?;
@@ -128,7 +131,7 @@ fn one(context: &Context, args: &Args, input: &Source) -> Result<Done> {
     let document = output_format.parse(&text).map_err(located)?;
     let target = context.absolute(&name);
     let found = settings::find(context, &args.common, Some(&target))?;
-    let (decision, sealed) = sealed(context, args, found.as_ref(), &target, &document).map_err(located)?;
+    let (decision, sealed) = sealed(context, args, identities, found.as_ref(), &target, &document).map_err(located)?;
     write(args, input, &sealed.text).map_err(located)?;
     Ok(describe(name, decision, sealed))
 }
@@ -144,6 +147,7 @@ fn converted(args: &Args, text: &str, from: &dyn Format, to: &dyn Format) -> Res
 fn sealed(
     context: &Context,
     args: &Args,
+    identities: &Identities,
     found: Option<&Found>,
     target: &Path,
     document: &crate::document::Document<'_>,
@@ -156,7 +160,7 @@ fn sealed(
         layout: !args.no_layout,
     };
     let decision = settings::decide(context, &asked, found, target, document)?;
-    let sealed = pipeline::encrypt(document, &decision.plan)?;
+    let sealed = pipeline::encrypt(document, &decision.plan, identities)?;
     Ok((decision, sealed))
 }
 

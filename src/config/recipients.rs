@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Scope;
 use super::reader::{Field, MAX_MERGES, Reader};
 use crate::document::NodeId;
-use crate::recipient::RecipientSpec;
+use crate::recipient::{RecipientSpec, arn_and_role};
 
 const AWS_PROFILE: &str = "aws_profile";
 const ROLE: &str = "role";
@@ -62,8 +62,10 @@ fn flat(reader: &mut Reader<'_, '_>, fields: &[Field<'_>], rule: usize) -> Vec<R
 /// A flat key; one of AWS may carry a role, `ARN+ROLE`.
 fn flat_spec(kind: &'static str, mut text: String, profile: Option<&String>) -> RecipientSpec {
     let mut extra = Vec::new();
-    if let Some((arn, role)) = text.split_once("+arn:").filter(|_| kind == "kms") {
-        extra.push((ROLE.to_owned(), format!("arn:{role}")));
+    if let (arn, Some(role)) = arn_and_role(&text)
+        && kind == "kms"
+    {
+        extra.push((ROLE.to_owned(), role.to_owned()));
         text = arn.to_owned();
     }
     extra.extend(profile.filter(|_| kind == "kms").map(|profile| (AWS_PROFILE.to_owned(), profile.clone())));

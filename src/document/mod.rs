@@ -14,7 +14,7 @@ mod number;
 pub mod render;
 pub mod resolve;
 mod second;
-mod time;
+pub mod time;
 pub mod value;
 pub mod yaml;
 mod yaml_block;

@@ -44,6 +44,13 @@ impl Stamp {
         Self::read(text.as_bytes(), Separator::Strict)
     }
 
+    /// The second `seconds` after the start of 1970, in UTC; days are those of the Gregorian calendar.
+    pub fn of_unix(seconds: u64) -> Self {
+        let (days, rest) = (seconds / 86_400, (seconds % 86_400) as u32);
+        let (year, month, day) = civil(days);
+        Stamp { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60, nanos: 0, offset_minutes: 0 }
+    }
+
     fn date_only(text: &[u8]) -> Option<Self> {
         let mut cursor = Cursor(text);
         let (year, month, day) = cursor.date(false)?;
@@ -98,6 +105,18 @@ impl Stamp {
 /// Cheap test: every timestamp starts with four digits and a hyphen.
 pub fn starts_like_a_date(text: &[u8]) -> bool {
     matches!(text, [a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Days since 1970-01-01 as a date: counted in 400-year eras from 0000-03-01, so that a leap day is the last of its year.
+fn civil(days: u64) -> (u32, u32, u32) {
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    ((era * 400 + year + u64::from(month <= 2)) as u32, month as u32, date as u32)
 }
 
 fn days_in(month: u32, year: u32) -> u32 {
@@ -193,6 +212,15 @@ mod tests {
 
     fn yaml(text: &str) -> Option<String> {
         Stamp::from_yaml(text).and_then(Stamp::to_rfc3339)
+    }
+
+    #[test]
+    fn dates_of_seconds_are_those_of_the_calendar() {
+        let text = |seconds| Stamp::of_unix(seconds).to_rfc3339();
+        assert_eq!(text(0).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(text(951_782_400).as_deref(), Some("2000-02-29T00:00:00Z"));
+        assert_eq!(text(1_700_000_000).as_deref(), Some("2023-11-14T22:13:20Z"));
+        assert_eq!(text(4_107_542_399).as_deref(), Some("2100-02-28T23:59:59Z"));
     }
 
     fn rfc3339(text: &str) -> Option<String> {

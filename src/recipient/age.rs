@@ -51,11 +51,15 @@ impl RecipientKind for Age {
         entry.get(RECIPIENT).and_then(Value::text).map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn short(&self, recipient: &str) -> String {
         ends(recipient)
     }
 
-    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8]) -> Result<Value> {
+    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8], _identities: &Identities) -> Result<Value> {
         let recipient = x25519_recipient(&recipient.text)?;
         let armored = age::encrypt_and_armor(&recipient, data_key)
             .map_err(|_| Error::new(Kind::Generic, format!("the data key can't be encrypted for {recipient}")))?;
@@ -97,6 +101,10 @@ impl RecipientKind for Age {
         looked
             .extend(ssh.map(|name| Looked { place: name.to_owned(), found: "ssh identities aren't supported by this version".to_owned() }));
         looked
+    }
+
+    fn next(&self) -> Option<&'static str> {
+        Some("if you have the identity of one of these recipients, name its file: export SOPS_AGE_KEY_FILE=/path/to/keys.txt")
     }
 }
 
@@ -504,7 +512,7 @@ mod tests {
     }
 
     fn entry_for(recipient: &str) -> Value {
-        Age.wrap(&Age.parse(recipient).unwrap(), b"a data key").unwrap()
+        Age.wrap(&Age.parse(recipient).unwrap(), b"a data key", &Identities::new(Environment::default())).unwrap()
     }
 
     fn opens(identities: &Identities) -> bool {

@@ -7,15 +7,26 @@
 pub mod age;
 mod elsewhere;
 mod environment;
+pub mod pgp;
+mod unwrapped;
 
 use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
+use crate::document::time::Stamp;
 use crate::document::value::Value;
 use crate::error::Result;
 use elsewhere::Elsewhere;
+pub use elsewhere::arn_and_role;
 pub use environment::Environment;
+use unwrapped::Unwrapped;
+
+/// The field of an entry with the wrapped key, in every kind.
+const ENC: &str = "enc";
+/// The field of an entry that says when it was made, in every kind but age.
+const CREATED_AT: &str = "created_at";
 
 /// A recipient as configuration and flags name it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +56,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The same answer for another who asks.
+    fn again(&self) -> Outcome {
+        match self {
+            Outcome::Opened(key) => Outcome::Opened(key.clone()),
+            Outcome::NotMine { why } => Outcome::NotMine { why: why.clone() },
+            Outcome::Failed { why } => Outcome::Failed { why: why.clone() },
+        }
+    }
+}
+
 /// A place where identities were looked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Looked {
@@ -68,7 +90,7 @@ pub trait RecipientKind: Sync {
     /// The recipient of an entry, in full and in the notation of [`RecipientKind::parse`]; empty if it names none.
     fn describe(&self, entry: &Value) -> String;
 
-    /// The recipient of an entry, with all that wrapping for it again needs.
+    /// The recipient of an entry with all that wrapping for it again needs.
     fn spec(&self, entry: &Value) -> RecipientSpec {
         RecipientSpec { kind: self.field(), text: self.describe(entry), extra: Vec::new() }
     }
@@ -78,14 +100,20 @@ pub trait RecipientKind: Sync {
         a == b
     }
 
+    /// Whether its identities are on this machine: such entries are tried before those that ask the network.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The short form of a recipient, for people.
     fn short(&self, recipient: &str) -> String;
 
-    /// Wraps `data_key` (or a share of it): the entry for the `sops` block.
+    /// Wraps `data_key` (or a share of it): the entry for the `sops` block. Programs and services that it needs are found
+    /// as `identities` says.
     ///
     /// # Errors
-    /// `Generic` (1): the recipient isn't valid, or the kind isn't built in.
-    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8]) -> Result<Value>;
+    /// `Generic` (1): the recipient isn't valid, the kind isn't built in, or a program or service refuses.
+    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8], identities: &Identities) -> Result<Value>;
 
     /// Unwraps the data key (or a share of it) from an entry.
     fn unwrap(&self, entry: &Value, identities: &Identities) -> Outcome;
@@ -99,6 +127,11 @@ pub trait RecipientKind: Sync {
     fn looked(&self, _identities: &Identities) -> Vec<Looked> {
         Vec::new()
     }
+
+    /// What one does who should be able to open a file of this kind, for the same error.
+    fn next(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// All kinds: a new one is its own file and a row here.
@@ -107,7 +140,7 @@ pub static KINDS: &[&dyn RecipientKind] = &[
     &age::Age,
     #[cfg(not(feature = "age"))]
     &Elsewhere { field: "age", title: "age", id: &[("", "recipient")] },
-    &Elsewhere { field: "pgp", title: "PGP", id: &[("", "fp")] },
+    &pgp::Pgp,
     &Elsewhere { field: "kms", title: "AWS KMS", id: &[("", "arn")] },
     &Elsewhere { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")] },
     &Elsewhere { field: "azure_kv", title: "Azure Key Vault", id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")] },
@@ -130,6 +163,8 @@ pub struct Identities {
     commands: bool,
     #[cfg(feature = "age")]
     age: age::Sources,
+    gpg: pgp::Gpg,
+    unwrapped: Unwrapped,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -141,6 +176,8 @@ impl Identities {
             commands: true,
             #[cfg(feature = "age")]
             age: age::Sources::default(),
+            gpg: pgp::Gpg::default(),
+            unwrapped: Unwrapped::default(),
             warnings: Mutex::default(),
         }
     }
@@ -162,6 +199,11 @@ impl Identities {
         self.commands
     }
 
+    /// Unwraps an entry of this kind, or repeats what the same one answered before in this run.
+    pub fn unwrap(&self, kind: &dyn RecipientKind, entry: &Value) -> Outcome {
+        self.unwrapped.once(kind.field(), entry, || kind.unwrap(entry, self))
+    }
+
     /// Takes the warnings that came up while sources were read.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut *held(&self.warnings))
@@ -176,6 +218,18 @@ impl Identities {
 /// Locks; what a panicking thread leaves behind in these caches is still whole.
 fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The wrapped key of an entry.
+fn wrapped_key(entry: &Value) -> std::result::Result<std::borrow::Cow<'_, str>, Outcome> {
+    let enc = entry.get(ENC).and_then(Value::text).filter(|enc| !enc.is_empty());
+    enc.ok_or_else(|| Outcome::Failed { why: "the entry holds no wrapped key".to_owned() })
+}
+
+/// The time for an entry that is made now.
+fn created_at() -> Value {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    Value::string(Stamp::of_unix(seconds).to_rfc3339().unwrap_or_default())
 }
 
 /// First 8 and last 6 characters, the whole if it isn't longer than that.
