@@ -239,12 +239,13 @@ fn looked_lines(metadata: &Metadata, identities: &Identities) -> Vec<String> {
 
 fn next_lines(metadata: &Metadata) -> Vec<String> {
     let kinds = KINDS.iter().filter(|kind| has(metadata, kind.field()));
-    let mut lines: Vec<String> = kinds.filter_map(|kind| kind.next()).map(|line| format!("next: {line}")).collect();
-    if lines.is_empty() {
+    let mut steps: Vec<&str> = kinds.filter_map(|kind| kind.next()).collect();
+    if steps.is_empty() {
         return vec!["next: open the file with sops, or ask one of its readers to add an age recipient".to_owned()];
     }
-    lines.push("or make an identity (kveil keygen) and ask one who can open the file to add its recipient".to_owned());
-    lines
+    steps.push("make an identity (kveil keygen) and ask one who can open the file to add its recipient");
+    let line = |(at, step): (usize, &&str)| format!("{} {step}", if at == 0 { "next:" } else { "or" });
+    steps.iter().enumerate().map(line).collect()
 }
 
 #[cfg(all(test, feature = "age"))]

@@ -15,6 +15,8 @@ pub enum Kind {
     Unwritable,
     /// The tree can't be written in the wanted format.
     Emit,
+    /// An encryption context of a KMS that can't be parsed.
+    BadContext,
     /// Flags or selectors that exclude each other, or a missing `--filename-override`.
     ConflictingFlags,
     /// A tree that can't be encrypted as asked.
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Unreadable => 2,
             Kind::Unwritable => 3,
             Kind::Emit => 4,
+            Kind::BadContext => 6,
             Kind::ConflictingFlags => 8,
             Kind::EncryptTree => 23,
             Kind::DecryptTree => 25,

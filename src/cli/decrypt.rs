@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::encrypt::is_directory;
-use super::flags::{Common, Types};
+use super::flags::{Common, DecryptionOrder, Types};
 use super::{files, report, settings};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
@@ -17,7 +17,7 @@ use crate::source::{self, Source};
 
 /// Decrypt files: the author's bytes come back
 ///
-/// Identities come from SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD and the default key file.
+/// Identities come from SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, the default key file, and gpg's keyring.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Files; none or `-` is standard input
@@ -39,9 +39,8 @@ pub struct Args {
     ignore_mac: bool,
     #[command(flatten)]
     types: Types,
-    /// Kinds of recipients in the order to try them, joined by commas
-    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
-    decryption_order: Option<String>,
+    #[command(flatten)]
+    order: DecryptionOrder,
     #[arg(long, hide = true)]
     mac_only_encrypted: bool,
     /// Print a summary for machines
@@ -66,13 +65,12 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     let inputs = files::inputs(&args.files)?;
     refuse_flags(args, &inputs)?;
-    let order = order(args)?;
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
         source::make_directory(Path::new(output))?;
     }
     let identities = Identities::new(context.environment.clone());
     let writing = args.in_place || args.output.is_some();
-    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &order, &identities, &inputs[at]));
+    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &identities, &inputs[at]));
     for warning in identities.take_warnings() {
         report::warning(context, &warning);
     }
@@ -111,28 +109,19 @@ fn refuse_flags(args: &Args, inputs: &[Source]) -> Result<()> {
     Ok(())
 }
 
-/// The order of kinds, each at most once.
-fn order(args: &Args) -> Result<Vec<String>> {
-    let list = args.decryption_order.as_deref().unwrap_or("");
-    let kinds: Vec<String> = list.split(',').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect();
-    let twice = kinds.iter().enumerate().find(|(at, kind)| kinds[..*at].contains(kind));
-    match twice {
-        Some((_, kind)) => Err(Error::new(Kind::DuplicateOrder, format!("{kind} stands twice in the decryption order"))),
-        None => Ok(kinds),
-    }
-}
-
-fn one(context: &Context, args: &Args, order: &[String], identities: &Identities, input: &Source) -> Result<Done> {
+fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Done> {
     let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
     if let (Source::File(path), true) = (input, args.in_place) {
         source::refuse_irregular(path)?;
     }
     let located = |error: Error| error.in_file(&name);
     let text = input.read().map_err(located)?;
+    // A missing file comes before a wrong order, as in sops.
+    let order = args.order.kinds()?;
     let format = args.types.input(&name, &text).map_err(located)?;
     let to = args.types.output(format).map_err(located)?;
     let indent = indent(context, args, to)?;
-    let opened = pipeline::decrypt_text(&text, format, identities, order, args.ignore_mac).map_err(located)?;
+    let opened = pipeline::decrypt_text(&text, format, identities, &order, args.ignore_mac).map_err(located)?;
     let plain = shown(args, opened.text, format, to, indent).map_err(located)?;
     write(args, input, &plain).map_err(located)?;
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();

@@ -1,5 +1,7 @@
 //! Flags that several commands share, under sops's names.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::context::Context;
@@ -118,6 +120,33 @@ fn by_text(text: &str) -> Option<&'static dyn Format> {
     text.lines().any(|line| line.trim_end() == "sops:").then(|| document::format_by_name("yaml")).flatten()
 }
 
+/// Which kinds of recipients are asked first.
+#[derive(Args, Default)]
+pub struct DecryptionOrder {
+    /// Kinds of recipients in the order to try them, joined by commas
+    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
+    decryption_order: Option<String>,
+}
+
+impl DecryptionOrder {
+    /// The words between the commas, as sops takes them: unknown ones and blanks included. None if nothing is said.
+    ///
+    /// # Errors
+    /// `DuplicateOrder` (112) for a word that stands there twice.
+    pub fn kinds(&self) -> Result<Vec<String>> {
+        let Some(list) = self.decryption_order.as_deref().filter(|list| !list.is_empty()) else { return Ok(Vec::new()) };
+        let mut kinds: Vec<String> = Vec::new();
+        for kind in list.split(',') {
+            if kinds.iter().any(|known| known == kind) {
+                return Err(Error::new(Kind::DuplicateOrder, format!("duplicate decryption key type: {kind}"))
+                    .hint("name each kind of recipient once, such as age,pgp"));
+            }
+            kinds.push(kind.to_owned());
+        }
+        Ok(kinds)
+    }
+}
+
 /// Recipients, by kind; lists are joined by commas.
 #[derive(Args, Default)]
 pub struct Recipients {
@@ -176,7 +205,31 @@ impl Recipients {
                 group.push(kind.parse(text)?);
             }
         }
+        let pairs = self.context()?;
+        let profile = self.aws_profile.as_ref().filter(|profile| !profile.is_empty());
+        for spec in group.iter_mut().filter(|spec| spec.kind == "kms") {
+            spec.extra.extend(profile.map(|profile| ("aws_profile".to_owned(), profile.clone())));
+            spec.add_context(&pairs);
+        }
         Ok(group)
+    }
+
+    /// The encryption context, sorted: `key:value` pairs joined by commas, of a key given twice the last (sops).
+    ///
+    /// # Errors
+    /// `BadContext` (6).
+    pub fn context(&self) -> Result<Vec<(String, String)>> {
+        let Some(list) = self.encryption_context.as_deref().filter(|list| !list.is_empty()) else { return Ok(Vec::new()) };
+        let bad = || {
+            Error::new(Kind::BadContext, "invalid KMS encryption context format")
+                .hint("expected key:value pairs joined by commas, such as app:web,stage:prod")
+        };
+        let pair = |text: &str| match text.split(':').collect::<Vec<_>>()[..] {
+            [key, value] => Ok((format!("context.{key}"), value.to_owned())),
+            _ => Err(bad()),
+        };
+        let pairs: BTreeMap<String, String> = list.split(',').map(pair).collect::<Result<_>>()?;
+        Ok(pairs.into_iter().collect())
     }
 }
 

@@ -143,7 +143,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
     let found = found.filter(|found| found.config.has_creation_rules);
     let matched = found.map(|found| rule_of(context, found, target)).transpose()?;
     let rule = matched.map(|(_, rule)| rule);
-    let groups = groups(flags, rule)?;
+    let groups = groups(flags, rule, &asked.recipients.context()?)?;
     let (selection, because) = selection(context, asked.selectors.chosen()?, rule, document)?;
     let indent = match asked.common.indent()? {
         Some(columns) => Some(columns),
@@ -191,12 +191,18 @@ pub fn rule_of<'f>(context: &Context, found: &'f Found, target: &Path) -> Result
     })
 }
 
-fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>) -> Result<Vec<Vec<RecipientSpec>>> {
+/// The recipients of the flags, else of the rule; an encryption context given by flag counts for keys in its flat lists
+/// (sops).
+fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>, context: &[(String, String)]) -> Result<Vec<Vec<RecipientSpec>>> {
     if !flags.is_empty() {
         return Ok(vec![flags]);
     }
     match rule {
-        Some(rule) if rule.has_recipients() => Ok(rule.groups.clone()),
+        Some(rule) if rule.has_recipients() => {
+            let mut groups = rule.groups.clone();
+            groups.iter_mut().flatten().filter(|_| !rule.grouped).for_each(|spec| spec.add_context(context));
+            Ok(groups)
+        }
         Some(rule) => {
             let error = Error::new(Kind::Generic, format!("the rule in line {} has no recipients, and no flag gives any", rule.line));
             Err(error.hint("add age: age1… to the rule, or give --age"))

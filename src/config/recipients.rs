@@ -25,16 +25,16 @@ pub(super) const FLAT: [(&str, &str); 7] = [
 /// The fields of a key group, in the order in which SOPS reads them.
 const GROUP: [&str; 8] = [MERGE, "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault"];
 
-/// The key groups of a rule: none if it names no recipient.
-pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &[Field<'_>], rule: usize) -> Vec<Vec<RecipientSpec>> {
+/// The key groups of a rule, none if it names no recipient; and whether they are written as such, not as flat lists.
+pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &[Field<'_>], rule: usize) -> (Vec<Vec<RecipientSpec>>, bool) {
     let groups = fields.iter().find(|field| field.name == KEY_GROUPS);
     let items = groups.map(|field| reader.list(field)).unwrap_or_default();
     let (Some(groups), false) = (groups, items.is_empty()) else {
         let flat = flat(reader, fields, rule);
-        return if flat.is_empty() { Vec::new() } else { vec![flat] };
+        return (if flat.is_empty() { Vec::new() } else { vec![flat] }, false);
     };
     find_hidden(reader, fields, groups);
-    items.into_iter().map(|item| group_with_keys(reader, item, rule)).collect()
+    (items.into_iter().map(|item| group_with_keys(reader, item, rule)).collect(), true)
 }
 
 /// SOPS reads the groups only, the flat lists beside them count for nothing.

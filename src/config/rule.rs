@@ -42,6 +42,8 @@ pub struct Rule {
     pub path_regex: Option<Pattern>,
     /// The key groups; a rule with flat lists has one group, a rule without recipients none.
     pub groups: Vec<Vec<RecipientSpec>>,
+    /// Whether its recipients stand in key groups, not in flat lists.
+    pub grouped: bool,
     /// How many groups must be opened.
     pub threshold: Option<usize>,
     /// Which values are encrypted.
@@ -75,11 +77,12 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, id: NodeId, index: usize) -> Rul
     let field = |name: &str| fields.iter().find(|field| field.name == name);
     let path = field(PATH_REGEX).and_then(|field| Some((field, reader.text(field)?)));
     let path_regex = path.as_ref().and_then(|(field, text)| pattern(reader, field, text, Scope::Tried(index)));
-    let groups = recipients::read(reader, &fields, index);
+    let (groups, grouped) = recipients::read(reader, &fields, index);
     let rule = Rule {
         broken: path.is_some() && path_regex.is_none(),
         path_regex,
         threshold: field(THRESHOLD).and_then(|field| threshold(reader, field, groups.len(), index)),
+        grouped,
         groups,
         selector: selector(reader, &fields, index),
         mac_only_encrypted: field(MAC_ONLY_ENCRYPTED).is_some_and(|field| reader.bool(field)),

@@ -39,6 +39,17 @@ pub struct RecipientSpec {
     pub extra: Vec<(String, String)>,
 }
 
+impl RecipientSpec {
+    /// Gives a key of AWS its encryption context, `context.KEY` with its value; other kinds have none. It stands between role
+    /// and profile, wherever they come from.
+    pub fn add_context(&mut self, pairs: &[(String, String)]) {
+        if self.kind == "kms" {
+            let at = self.extra.iter().position(|(name, _)| name == "aws_profile").unwrap_or(self.extra.len());
+            self.extra.splice(at..at, pairs.iter().cloned());
+        }
+    }
+}
+
 /// What an entry answered when it was to be unwrapped. "Not mine" isn't "broken": other entries are tried after both,
 /// but only the second needs repair.
 pub enum Outcome {

@@ -152,9 +152,7 @@ impl Gpg {
                 self.opened.store(true, Ordering::Release);
                 Outcome::Opened(plaintext)
             }
-            Err(why) if why == "decryption failed: No secret key" => {
-                Outcome::NotMine { why: "its secret key isn't in gpg's keyring".to_owned() }
-            }
+            Err(why) if lacks_the_key(&why) => Outcome::NotMine { why: "its secret key isn't in gpg's keyring".to_owned() },
             Err(why) => {
                 if why.to_ascii_lowercase().contains("cancel") {
                     held(&self.cancelled).insert(recipient.to_owned());
@@ -225,6 +223,11 @@ fn read_output(stdout: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut output = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT as usize));
     stdout.take(MAX_OUTPUT).read_to_end(&mut output)?;
     Ok(output)
+}
+
+/// Whether nothing but the secret key is missing; the same words also follow a prompt that failed.
+fn lacks_the_key(why: &str) -> bool {
+    why.ends_with("decryption failed: No secret key") && !why.contains("public key decryption failed")
 }
 
 /// What gpg complains of, on one line: without its name, and without the lines that only describe the message.
