@@ -3,7 +3,7 @@
 use super::{DataKey, threshold, wrap, wrap_entry};
 use crate::error::Result;
 use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
-use crate::recipient::{RecipientSpec, kind_by_field};
+use crate::recipient::{Identities, RecipientSpec, kind_by_field};
 
 /// The recipients of a file, by key group.
 pub fn recipients(metadata: &Metadata) -> Vec<Vec<RecipientSpec>> {
@@ -61,24 +61,30 @@ pub fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
 ///
 /// # Errors
 /// Those of [`wrap`].
-pub fn rewrap(data_key: &DataKey, old: &Metadata, groups: &[Vec<RecipientSpec>], asked: Option<usize>) -> Result<Metadata> {
+pub fn rewrap(
+    data_key: &DataKey,
+    old: &Metadata,
+    groups: &[Vec<RecipientSpec>],
+    asked: Option<usize>,
+    identities: &Identities,
+) -> Result<Metadata> {
     let wrapped = match (groups, old.groups.as_slice()) {
-        ([wanted], [there]) if !wanted.is_empty() => vec![rewrap_group(data_key, there, wanted)?],
-        _ => wrap(data_key, groups, asked)?,
+        ([wanted], [there]) if !wanted.is_empty() => vec![rewrap_group(data_key, there, wanted, identities)?],
+        _ => wrap(data_key, groups, asked, identities)?,
     };
     let mut metadata = Metadata { threshold: threshold(groups.len(), asked)?, groups: wrapped, ..old.clone() };
     metadata.groups.iter_mut().zip(&old.groups).for_each(|(group, old)| group.unknown.clone_from(&old.unknown));
     Ok(metadata)
 }
 
-fn rewrap_group(data_key: &DataKey, there: &Group, wanted: &[RecipientSpec]) -> Result<Group> {
+fn rewrap_group(data_key: &DataKey, there: &Group, wanted: &[RecipientSpec], identities: &Identities) -> Result<Group> {
     let mut left: Vec<&Entry> = there.entries.iter().collect();
     let mut entries = Vec::with_capacity(wanted.len());
     for recipient in wanted {
         let kept = left.iter().position(|entry| spec(entry).is_some_and(|known| same(&known, recipient)));
         entries.push(match kept {
             Some(at) => left.remove(at).clone(),
-            None => wrap_entry(data_key.bytes(), recipient)?,
+            None => wrap_entry(data_key.bytes(), recipient, identities)?,
         });
     }
     entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
@@ -88,7 +94,11 @@ fn rewrap_group(data_key: &DataKey, there: &Group, wanted: &[RecipientSpec]) -> 
 #[cfg(all(test, feature = "age"))]
 mod tests {
     use super::*;
-    use crate::recipient::age;
+    use crate::recipient::{Environment, age};
+
+    fn nobody() -> Identities {
+        Identities::new(Environment::fixed::<String, String>([]))
+    }
 
     fn recipient(key: usize) -> RecipientSpec {
         let file = std::fs::read_to_string(format!("testdata/recipients/age{key}.txt")).unwrap();
@@ -112,11 +122,11 @@ mod tests {
     #[test]
     fn entries_of_recipients_that_stay_keep_their_bytes() {
         let data_key = DataKey::generate().unwrap();
-        let old = metadata(wrap(&data_key, &[vec![recipient(1), recipient(2)]], None).unwrap());
-        let new = rewrap(&data_key, &old, &[vec![recipient(2), recipient(3)]], None).unwrap();
+        let old = metadata(wrap(&data_key, &[vec![recipient(1), recipient(2)]], None, &nobody()).unwrap());
+        let new = rewrap(&data_key, &old, &[vec![recipient(2), recipient(3)]], None, &nobody()).unwrap();
         assert!(new.groups[0].entries[0] == old.groups[0].entries[1]);
         assert_eq!(recipients(&new), [vec![recipient(2), recipient(3)]]);
-        assert!(rewrap(&data_key, &old, &[vec![]], None).is_err());
+        assert!(rewrap(&data_key, &old, &[vec![]], None, &nobody()).is_err());
     }
 
     #[test]
@@ -130,8 +140,8 @@ mod tests {
     #[test]
     fn a_second_group_shares_the_key_out() {
         let data_key = DataKey::generate().unwrap();
-        let old = metadata(wrap(&data_key, &[vec![recipient(1)]], None).unwrap());
-        let new = rewrap(&data_key, &old, &[vec![recipient(1)], vec![recipient(2)]], None).unwrap();
+        let old = metadata(wrap(&data_key, &[vec![recipient(1)]], None, &nobody()).unwrap());
+        let new = rewrap(&data_key, &old, &[vec![recipient(1)], vec![recipient(2)]], None, &nobody()).unwrap();
         assert_eq!((new.groups.len(), new.threshold), (2, Some(2)));
         assert!(new.groups[0].entries[0] != old.groups[0].entries[0]);
     }

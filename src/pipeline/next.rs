@@ -127,9 +127,15 @@ pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> 
 ///
 /// # Errors
 /// Those of [`datakey::wrap`] and [`reseal_as`].
-pub fn rotate(opened: &Opened<'_>, groups: &[Vec<RecipientSpec>], threshold: Option<usize>, now: &str) -> Result<Zeroizing<String>> {
+pub fn rotate(
+    opened: &Opened<'_>,
+    groups: &[Vec<RecipientSpec>],
+    threshold: Option<usize>,
+    identities: &Identities,
+    now: &str,
+) -> Result<Zeroizing<String>> {
     let data_key = DataKey::generate()?;
-    let groups = with_unknown(datakey::wrap(&data_key, groups, threshold)?, &opened.metadata.groups);
+    let groups = with_unknown(datakey::wrap(&data_key, groups, threshold, identities)?, &opened.metadata.groups);
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata {
         threshold: datakey::threshold(groups.len(), threshold)?,
@@ -271,7 +277,7 @@ mod tests {
             let age = |entry: &&crate::metadata::Entry| entry.kind == "age" && !spec(entry).text.starts_with("ssh");
             let groups: Vec<Vec<RecipientSpec>> =
                 opened.metadata.groups.iter().map(|group| group.entries.iter().filter(age).map(spec).collect()).collect();
-            let next = rotate(&opened, &groups, opened.metadata.threshold, NOW).unwrap();
+            let next = rotate(&opened, &groups, opened.metadata.threshold, &identities(), NOW).unwrap();
             let reopened = open(&next, format, &identities(), &[], false).unwrap();
             assert!(reopened.plain.as_str() == opened.plain.as_str(), "{name}");
             let tokens = |text: &str| -> std::collections::HashSet<String> {
