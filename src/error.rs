@@ -23,6 +23,8 @@ pub enum Kind {
     EncryptTree,
     /// A value that can't be decrypted.
     DecryptTree,
+    /// Recipients to be changed of a file that isn't there.
+    NoFileForKeys,
     /// The MAC doesn't fit the values.
     MacMismatch,
     /// A path given to `--extract` that can't be parsed.
@@ -54,6 +56,7 @@ impl Kind {
             Kind::ConflictingFlags => 8,
             Kind::EncryptTree => 23,
             Kind::DecryptTree => 25,
+            Kind::NoFileForKeys => 49,
             Kind::MacMismatch => 51,
             Kind::BadPath => 91,
             Kind::Empty => 92,

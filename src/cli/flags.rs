@@ -188,6 +188,18 @@ impl Recipients {
     /// # Errors
     /// A recipient that its kind refuses.
     pub fn group(&self, context: &Context) -> Result<Vec<RecipientSpec>> {
+        self.specs(|variable| context.environment.var(variable))
+    }
+
+    /// The recipients of flags alone.
+    ///
+    /// # Errors
+    /// A recipient that its kind refuses.
+    pub fn given(&self) -> Result<Vec<RecipientSpec>> {
+        self.specs(|_| None)
+    }
+
+    fn specs(&self, variable_of: impl Fn(&str) -> Option<String>) -> Result<Vec<RecipientSpec>> {
         let kinds: [(&str, &[String], &str); 7] = [
             ("kms", &self.kms, "SOPS_KMS_ARN"),
             ("gcp_kms", &self.gcp_kms, "SOPS_GCP_KMS_IDS"),
@@ -199,7 +211,7 @@ impl Recipients {
         ];
         let mut group = Vec::new();
         for (field, flags, variable) in kinds {
-            let lists = if flags.is_empty() { context.environment.var(variable).into_iter().collect() } else { flags.to_vec() };
+            let lists = if flags.is_empty() { variable_of(variable).into_iter().collect() } else { flags.to_vec() };
             let Some(kind) = recipient::kind_by_field(field) else { continue };
             for text in lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
                 group.push(kind.parse(text)?);

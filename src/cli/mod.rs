@@ -2,22 +2,28 @@
 //! row there.
 
 mod argv;
+mod ask;
 mod clock;
 mod completion;
 mod config;
+mod consent;
 mod context;
 mod decrypt;
 mod encrypt;
 mod files;
 mod filestatus;
 mod flags;
+mod groups;
 #[cfg(feature = "age")]
 mod init;
 #[cfg(feature = "age")]
 mod keygen;
 mod man;
 mod report;
+mod rewrite;
+mod rotate;
 mod settings;
+mod updatekeys;
 
 use std::ffi::OsString;
 
@@ -56,6 +62,9 @@ pub static COMMANDS: &[Command] = &[
     command!("keygen", keygen),
     command!("encrypt", encrypt),
     command!("decrypt", decrypt),
+    command!("rotate", rotate),
+    command!("updatekeys", updatekeys),
+    command!("groups", groups),
     command!("filestatus", filestatus),
     command!("config", config),
     command!("completion", completion),

@@ -38,6 +38,17 @@ pub fn machine(line: &str) -> Result<()> {
     Ok(())
 }
 
+/// Puts a question; the answer is typed behind it.
+pub fn question(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{}", printable(text)).and_then(|()| stderr.flush());
+}
+
+/// Says how a verb comes along that genuine sops isn't silent about either.
+pub fn progress(line: &str) {
+    to_stderr(&printable(line));
+}
+
 /// Shows how the program is called.
 pub fn usage(help: &str) {
     to_stderr(help.trim_end());

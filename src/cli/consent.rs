@@ -1,0 +1,75 @@
+//! No new reader by accident: an entry that someone copied into a file, or a rule that isn't committed yet, gets no data
+//! key before a person who may decide has agreed.
+
+use std::path::Path;
+
+use super::context::Context;
+use super::settings::{self, Found};
+use super::{ask, report};
+use crate::config::{Config, Rule};
+use crate::datakey::rewrap;
+use crate::error::{Error, Kind, Result};
+use crate::recipient::{RecipientSpec, kind_by_field};
+
+/// Who agreed to what.
+#[derive(clap::Args, Default)]
+pub struct Consent {
+    /// Take this recipient although the committed rule of the file doesn't have it
+    #[arg(long, value_name = "RECIPIENT", help_heading = "Recipients")]
+    allow_recipient: Vec<String>,
+}
+
+impl Consent {
+    /// Refuses to wrap the data key of `target` for a recipient that its rule doesn't have: the rule of the last commit if
+    /// there is one, else that of the work tree. Without a rule a recipient flag is consent.
+    ///
+    /// # Errors
+    /// `Generic` (1), with the recipients and what to do.
+    pub fn check(&self, context: &Context, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
+        let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(()) };
+        let committed = settings::committed(context, found)?;
+        let (config, place) = match &committed {
+            Some(config) => (config, "the committed rule"),
+            None => (&found.config, "the rule"),
+        };
+        let Some(rule) = rule_for(config, found, target) else { return Ok(()) };
+        let strangers: Vec<&RecipientSpec> = recipients.iter().filter(|spec| !self.allows(spec) && !contains(rule, spec)).collect();
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = strangers.iter().map(|spec| format!("{} {}", spec.kind, spec.text)).collect();
+        let message = format!("{} of {}:{} doesn't have {}", place, config.file, rule.line, names.join(", "));
+        if !context.is_strict() {
+            report::warning(context, &message);
+            return Ok(());
+        }
+        if ask::possible(context) && ask::yes(&format!("{message}: shall it be able to read the file?")) {
+            return Ok(());
+        }
+        Err(refusal(message, &strangers, committed.is_some()))
+    }
+
+    fn allows(&self, spec: &RecipientSpec) -> bool {
+        let same = |text: &str| kind_by_field(spec.kind).is_some_and(|kind| text == spec.text || kind.same(text.trim(), &spec.text));
+        self.allow_recipient.iter().flat_map(|list| list.split(',')).any(same)
+    }
+}
+
+fn rule_for<'c>(config: &'c Config, found: &Found, target: &Path) -> Option<&'c Rule> {
+    let directory = found.path.parent().unwrap_or(Path::new("/"));
+    config.rule_for(&crate::config::relative_path(directory, target)).map(|(_, rule)| rule)
+}
+
+fn contains(rule: &Rule, spec: &RecipientSpec) -> bool {
+    !rule.has_recipients() || rule.groups.iter().flatten().any(|known| rewrap::same(known, spec))
+}
+
+fn refusal(message: String, strangers: &[&RecipientSpec], committed: bool) -> Error {
+    let flags: Vec<String> = strangers.iter().map(|spec| format!("--allow-recipient {}", spec.text)).collect();
+    let error = Error::new(Kind::Generic, format!("refused to add a reader: {message}"));
+    let error = match committed {
+        true => error.hint("commit the change of the configuration first, so that it is seen in review"),
+        false => error.hint("someone may have copied the entry into the file; kveil updatekeys brings it in line with the rule"),
+    };
+    error.hint(format!("if it belongs there: {}", flags.join(" ")))
+}

@@ -1,0 +1,203 @@
+//! `kveil updatekeys`.
+
+use clap::Args as ClapArgs;
+use zeroize::Zeroizing;
+
+use super::consent::Consent;
+use super::context::Context;
+use super::flags::{Common, DecryptionOrder, Types};
+use super::settings::{self, Found};
+use super::{ask, clock, files, report, rewrite};
+use crate::datakey::rewrap::{self, Difference};
+use crate::datakey::unwrap;
+use crate::document::Document;
+use crate::error::{Error, Kind, Result};
+use crate::metadata::Metadata;
+use crate::pipeline::{self, next};
+use crate::recipient::{Identities, RecipientSpec};
+use crate::source::{self, Source};
+
+/// Bring the recipients of files in line with the rules of `.sops.yaml`
+///
+/// Shows the difference and asks. A recipient that goes takes the data key with it: the values are encrypted under a new
+/// one. Recipients that stay keep their entries byte for byte.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Files
+    files: Vec<String>,
+    /// Don't ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Change nothing: end with 1 if a file is out of line
+    #[arg(long, conflicts_with = "yes")]
+    check: bool,
+    #[command(flatten)]
+    types: Types,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    order: DecryptionOrder,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What is to be done with one file.
+struct Plan {
+    groups: Vec<Vec<RecipientSpec>>,
+    threshold: Option<usize>,
+    differences: Vec<Difference>,
+    old_threshold: Option<usize>,
+}
+
+impl Plan {
+    fn changes(&self) -> bool {
+        self.differences.iter().any(|difference| !difference.is_empty()) || self.threshold != self.old_threshold
+    }
+
+    fn removes(&self) -> bool {
+        self.differences.iter().any(|difference| !difference.removed.is_empty())
+    }
+
+    /// The difference, in the form of genuine sops.
+    fn shown(&self, name: &str) -> String {
+        let mut lines = vec![format!("The following changes will be made to the groups of {name}:")];
+        match (self.old_threshold, self.threshold) {
+            (old, new) if old == new => lines.extend(new.map(|new| format!("shamir_threshold: {new}"))),
+            (old, new) => {
+                lines.extend(new.map(|new| format!("+++ shamir_threshold: {new}")));
+                lines.extend(old.map(|old| format!("--- shamir_threshold: {old}")));
+            }
+        }
+        for (at, difference) in self.differences.iter().enumerate() {
+            lines.push(format!("Group {}", at + 1));
+            let list = |mark: &'static str, specs: &[RecipientSpec]| -> Vec<String> {
+                specs.iter().map(|spec| format!("{mark} {}", crate::error::printable(&spec.text))).collect()
+            };
+            lines.extend(list("   ", &difference.common));
+            lines.extend(list("+++", &difference.added));
+            lines.extend(list("---", &difference.removed));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// How a file ended.
+enum Outcome {
+    UpToDate,
+    OutOfLine,
+    Left,
+    Synced { new_data_key: bool },
+}
+
+/// Updates.
+///
+/// # Errors
+/// `Generic` (1) for several files, whatever it was, and with `--check` for a file that is out of line.
+pub fn run(context: &Context, args: &Args) -> Result<()> {
+    args.common.check()?;
+    let inputs = rewrite::inputs(&args.files)?;
+    let identities = Identities::new(context.environment.clone());
+    let asking = !args.yes && !args.check;
+    let one = |at: usize| one(context, args, &identities, &inputs[at]);
+    // Questions come one after the other.
+    let results = if asking { (0..inputs.len()).map(one).collect() } else { files::each(context, inputs.len(), !args.check, one) };
+    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    let (mut errors, mut out_of_line) = (Vec::new(), 0);
+    for (input, result) in inputs.iter().zip(results) {
+        match result {
+            Ok(outcome) => out_of_line += usize::from(tell(&input.name(), &outcome)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if inputs.len() > 1 {
+        errors.iter_mut().for_each(|error| error.kind = Kind::Generic);
+    }
+    files::settle(context, errors, inputs.len())?;
+    match out_of_line {
+        0 => Ok(()),
+        count => Err(Error::new(Kind::Generic, format!("{count} of {} files out of line with the rules", inputs.len()))
+            .hint("kveil updatekeys without --check brings them in line")),
+    }
+}
+
+/// Says what became of a file, as genuine sops does; whether it is out of line.
+fn tell(name: &str, outcome: &Outcome) -> bool {
+    report::progress(&match outcome {
+        Outcome::UpToDate => format!("File {name} already up to date"),
+        Outcome::OutOfLine => format!("File {name} is out of line"),
+        Outcome::Left => format!("File {name} left unchanged"),
+        Outcome::Synced { new_data_key: false } => format!("File {name} synced with new keys"),
+        Outcome::Synced { new_data_key: true } => format!("File {name} synced with new keys, under a new data key"),
+    });
+    matches!(outcome, Outcome::OutOfLine)
+}
+
+fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Outcome> {
+    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
+    update(context, args, identities, input, &name).map_err(|error| error.in_file(&name))
+}
+
+fn update(context: &Context, args: &Args, identities: &Identities, input: &Source, name: &str) -> Result<Outcome> {
+    let Source::File(path) = input else {
+        return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
+    };
+    if path.is_dir() {
+        return Err(Error::new(Kind::Generic, "can't operate on a directory").hint("name its files"));
+    }
+    source::refuse_irregular(path)?;
+    let text = rewrite::read(input, Kind::Generic)?;
+    let format = args.types.input(name, &text)?;
+    let document = format.parse(&text).map_err(pipeline::as_generic)?;
+    let metadata = pipeline::metadata_of(&document)?;
+    let target = context.absolute(name);
+    let found = settings::find(context, &args.common, Some(&target))?.filter(|found| found.config.has_creation_rules);
+    let Some(found) = found else {
+        return Err(Error::new(Kind::Generic, "config file not found, or it has no creation rules").hint("kveil init writes one"));
+    };
+    let plan = plan(context, &found, &target, &metadata)?;
+    if !plan.changes() {
+        return Ok(Outcome::UpToDate);
+    }
+    report::data(plan.shown(name).as_bytes())?;
+    if args.check {
+        return Ok(Outcome::OutOfLine);
+    }
+    if !args.yes && !ask::yes("Is this okay?") {
+        return Ok(Outcome::Left);
+    }
+    let added: Vec<RecipientSpec> = plan.differences.iter().flat_map(|difference| difference.added.clone()).collect();
+    args.consent.check(context, Some(&found), &target, &added)?;
+    let new_data_key = plan.removes() && !context.is_sops();
+    let next = next_version(&args.order.kinds()?, (document, metadata), &plan, identities, new_data_key)?;
+    source::write(path, &next, false)?;
+    Ok(Outcome::Synced { new_data_key })
+}
+
+fn plan(context: &Context, found: &Found, target: &std::path::Path, metadata: &Metadata) -> Result<Plan> {
+    let (_, rule) = settings::rule_of(context, found, target)?;
+    if !rule.has_recipients() {
+        return Err(Error::new(Kind::Generic, format!("the rule in line {} has no recipients", rule.line)));
+    }
+    let groups = rule.groups.clone();
+    // The file's own threshold stays, as in sops; it can't be more than there are groups.
+    let old_threshold = metadata.threshold.filter(|_| metadata.groups.len() > 1);
+    let threshold = crate::datakey::threshold(groups.len(), old_threshold.map(|threshold| threshold.min(groups.len())))?;
+    let differences = rewrap::differences(&rewrap::recipients(metadata), &groups);
+    Ok(Plan { groups, threshold, differences, old_threshold })
+}
+
+/// A recipient that goes could keep the data key: under kveil's own name there is a new one then.
+fn next_version(
+    order: &[String],
+    (document, metadata): (Document<'_>, Metadata),
+    plan: &Plan,
+    identities: &Identities,
+    new_data_key: bool,
+) -> Result<Zeroizing<String>> {
+    let data_key = unwrap(&metadata, identities, order)?;
+    if new_data_key {
+        let opened = next::open_with(document, metadata, data_key, false)?;
+        return next::rotate(&opened, &plan.groups, plan.threshold, identities, &clock::now());
+    }
+    next::with_metadata(&document, &rewrap::rewrap(&data_key, &metadata, &plan.groups, plan.threshold, identities)?)
+}
