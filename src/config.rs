@@ -4,6 +4,7 @@
 //! wrong places without a word. Here such things become [`Finding`]s: [`Config::strict`] makes them an error for what
 //! encrypts, while decrypting only warns, since a typo must not stop a deploy.
 
+pub mod change;
 mod reader;
 mod recipients;
 mod rule;

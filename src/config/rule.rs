@@ -54,7 +54,7 @@ pub struct Rule {
     pub line: usize,
     /// Its `path_regex` can't be read, so that it matches nothing.
     broken: bool,
-    node: NodeId,
+    pub(super) node: NodeId,
 }
 
 impl Rule {
