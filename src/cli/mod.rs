@@ -19,6 +19,7 @@ mod init;
 #[cfg(feature = "age")]
 mod keygen;
 mod man;
+mod recipients;
 mod report;
 mod rewrite;
 mod rotate;
@@ -65,6 +66,7 @@ pub static COMMANDS: &[Command] = &[
     command!("rotate", rotate),
     command!("updatekeys", updatekeys),
     command!("groups", groups),
+    command!("recipients", recipients),
     command!("filestatus", filestatus),
     command!("config", config),
     command!("completion", completion),

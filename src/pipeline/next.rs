@@ -33,6 +33,11 @@ pub struct Opened<'t> {
 }
 
 impl Opened<'_> {
+    /// The key paths of its encrypted values.
+    pub fn encrypted_paths(&self) -> Vec<String> {
+        self.reading.encrypted().map(|id| self.document.key_path(id)).collect()
+    }
+
     /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.
     pub fn is_signed(&self) -> bool {
         self.reading.signed.is_some()

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::document::time::Stamp;
 use crate::document::value::Value;
-use crate::error::Result;
+use crate::error::{Error, Kind as ErrorKind, Result, printable};
 use elsewhere::Elsewhere;
 pub use elsewhere::arn_and_role;
 pub use environment::Environment;
@@ -166,6 +166,30 @@ pub static KINDS: &[&dyn RecipientKind] = &[
 /// The kind whose entries stand in this field.
 pub fn kind_by_field(field: &str) -> Option<&'static dyn RecipientKind> {
     KINDS.iter().copied().find(|kind| kind.field() == field)
+}
+
+/// How recipients of each kind start; a fingerprint is all that has no mark.
+const STARTS: [(&str, &str); 6] =
+    [("age1", "age"), ("ssh-", "age"), ("arn:", "kms"), ("projects/", "gcp_kms"), ("http://", "hc_vault"), ("https://", "hc_vault")];
+
+/// A recipient in its kind's notation, whichever kind that is.
+///
+/// # Errors
+/// `Generic` (1): no kind knows it.
+pub fn read(text: &str) -> Result<RecipientSpec> {
+    let text = text.trim();
+    let hex = text.trim_end_matches('!').bytes().all(|byte| byte.is_ascii_hexdigit());
+    let field = match STARTS.iter().find(|(start, _)| text.starts_with(start)) {
+        Some(_) if text.contains(".vault.") && text.contains("/keys/") && !text.contains("/v1/") => "azure_kv",
+        Some((_, field)) => field,
+        None if hex => "pgp",
+        None => "hckms",
+    };
+    match kind_by_field(field) {
+        Some(kind) if field != "hckms" || text.matches(':').count() == 1 => kind.parse(text),
+        _ => Err(Error::new(ErrorKind::Generic, format!("{} is no recipient", printable(text)))
+            .hint("expected age1…, ssh-…, an ARN, a resource id, a key's URL or a PGP fingerprint")),
+    }
 }
 
 /// The identities of this run, gathered from their sources when they are first asked for, each source once.

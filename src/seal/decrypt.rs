@@ -75,6 +75,12 @@ pub fn read<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher
 }
 
 impl Reading<'_> {
+    /// The scalars that hold encrypted values.
+    pub fn encrypted(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let pairs = self.walk.leaves.iter().zip(&self.values);
+        pairs.filter(|(_, plain)| plain.encrypted && plain.value.kind != Type::Comment).map(|(leaf, _)| leaf.node)
+    }
+
     /// The same without a tie to the text that was read.
     pub fn into_owned(self) -> Reading<'static> {
         let own = |plain: &mut Plain<'_>| Plain {
