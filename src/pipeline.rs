@@ -1,6 +1,7 @@
 //! The line from text to text: everything between reading a file and writing it.
 
 pub mod next;
+pub mod update;
 
 use zeroize::Zeroizing;
 

@@ -11,7 +11,7 @@ use crate::kubernetes;
 use crate::metadata::{Group, Metadata};
 use crate::recipient::{Identities, RecipientSpec};
 use crate::seal::decrypt::{self, Reading};
-use crate::seal::encrypt::{self, Request};
+use crate::seal::encrypt::{self, Request, Sealed};
 use crate::seal::keep::Earlier;
 use crate::seal::value::Cipher;
 use crate::seal::verify;
@@ -29,7 +29,7 @@ pub struct Opened<'t> {
     pub plain: Zeroizing<String>,
     /// Things worth a line on stderr.
     pub notes: Vec<String>,
-    reading: Reading<'static>,
+    pub(super) reading: Reading<'static>,
 }
 
 impl Opened<'_> {
@@ -85,7 +85,7 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
     let document = opened.document.format.parse(plain)?;
-    reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: None })
+    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: None })?.text)
 }
 
 /// How the next version of a file is encrypted.
@@ -102,7 +102,7 @@ pub struct Next<'n> {
 ///
 /// # Errors
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
-pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Zeroizing<String>> {
+pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
     let format = opened.document.format;
     let before = format.parse(&opened.plain)?;
     let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
@@ -117,10 +117,12 @@ pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> 
             lenient: true,
             earlier: Some(&earlier),
         };
-        let sealed = encrypt::encrypt(plain, request)?;
-        let text = document::with_block_of(&opened.document, &sealed.text, &sealed.metadata.write()).unwrap_or(sealed.text);
-        verify::check(plain, &text, &cipher, !kubernetes::lists_sops_fields(plain))?;
-        Ok(text)
+        let mut sealed = encrypt::encrypt(plain, request)?;
+        if let Some(text) = document::with_block_of(&opened.document, &sealed.text, &sealed.metadata.write()) {
+            sealed.text = text;
+        }
+        verify::check(plain, &sealed.text, &cipher, !kubernetes::lists_sops_fields(plain))?;
+        Ok(sealed)
     };
     // Another writer's style that doesn't carry the new text is no reason to refuse.
     sealed(earlier).or_else(|_: Error| {
@@ -149,7 +151,7 @@ pub fn rotate(
         ..opened.metadata.clone()
     };
     let document = opened.document.format.parse(&opened.plain)?;
-    reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: Some(&data_key) })
+    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: Some(&data_key) })?.text)
 }
 
 /// Fields of a key group that aren't known here stay with it.
@@ -228,8 +230,8 @@ mod tests {
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
             let metadata = Metadata { last_modified: NOW.to_owned(), ..opened.metadata.clone() };
             match reseal_as(&opened, &plain, &Next { selection: &selection, metadata, data_key: None }) {
-                Ok(next) if next.as_str() == text => {}
-                Ok(next) => changed.push(format!("{name}: {:#?}", differing(&text, &next))),
+                Ok(next) if next.text.as_str() == text => {}
+                Ok(next) => changed.push(format!("{name}: {:#?}", differing(&text, &next.text))),
                 Err(error) => changed.push(format!("{name}: {error}")),
             }
         }

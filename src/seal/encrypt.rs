@@ -46,6 +46,8 @@ pub struct Sealed {
     pub text: Zeroizing<String>,
     /// Number of encrypted values.
     pub encrypted: usize,
+    /// Number of encrypted values whose tokens are those of the earlier version.
+    pub kept: usize,
     /// Number of encrypted comments.
     pub comments: usize,
     /// Integers too large for 64 bits, whose digits sops would lose: key paths.
@@ -90,7 +92,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     sealer.alias_keys();
     sealer.roots();
     sealer.end_of_file();
-    let same_values = (0..values.len()).all(|at| !sealer.is_token(at) || sealer.kept.token(at).is_some());
+    let (same_values, kept) = sealer.kept_tokens();
     let (mut edits, entries) = (sealer.edits, sealer.entries);
     let signer = Signer { cipher: request.cipher, earlier: request.earlier, same_values };
     let metadata = signer.finish(request.metadata, &mac, if request.layout { &entries } else { &[] })?;
@@ -102,7 +104,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
             bytes.zeroize();
         }
     }
-    Ok(Sealed { text: edits.apply(document.source), encrypted, comments, lossy, metadata })
+    Ok(Sealed { text: edits.apply(document.source), encrypted, kept, comments, lossy, metadata })
 }
 
 /// Whether a selected value is really encrypted: sops leaves nulls and empty strings in clear.
@@ -221,6 +223,12 @@ impl Sealer<'_, '_> {
 
     pub(super) fn is_token(&self, at: usize) -> bool {
         self.walk.leaves[at].selected && hidden(&self.values[at])
+    }
+
+    /// Whether all tokens are kept ones, and how many are.
+    fn kept_tokens(&self) -> (bool, usize) {
+        let kept = (0..self.walk.leaves.len()).filter(|at| self.is_token(*at)).map(|at| self.kept.token(at).is_some());
+        kept.fold((true, 0), |(all, count), kept| (all && kept, count + usize::from(kept)))
     }
 
     /// The tokens of all values to encrypt, in order; large files in two halves on two threads.
