@@ -198,6 +198,18 @@ fn every_kind_of_recipient_has_its_row() {
     }
 }
 
+/// Modules of `src/recipient/age` that are no varieties of recipients.
+const AGE_PARTS: [&str; 6] = ["command", "keyfile", "opening", "passphrase", "sources", "terminal"];
+
+#[test]
+fn every_variety_of_age_recipients_has_its_row() {
+    let text = read("recipient/age/mod.rs");
+    let table = text.split("static VARIETIES").nth(1).unwrap().split(';').nth(1).unwrap();
+    for variety in modules("recipient/age").iter().filter(|name| !AGE_PARTS.contains(&name.as_str())) {
+        assert!(table.contains(&format!("{variety}::")), "{variety} has no row in {table}");
+    }
+}
+
 #[test]
 fn every_format_has_its_row() {
     let table = read("document/mod.rs");

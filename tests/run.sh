@@ -49,16 +49,19 @@ peer() {
 
 install_peers() {
     if ! have go; then
-        missing go "the peers sops and age-keygen are built with it"
+        missing go "the peers (sops, age and its plugins) are built with it"
         return
     fi
     peer sops github.com/getsops/sops/v3 github.com/getsops/sops/v3/cmd/sops "$SOPS"
-    peer age-keygen filippo.io/age filippo.io/age/cmd/age-keygen "$AGE"
+    local program
+    for program in cmd/age cmd/age-keygen cmd/age-plugin-batchpass extra/age-plugin-pq extra/age-plugin-tag; do
+        peer "${program##*/}" filippo.io/age "filippo.io/age/$program" "$AGE"
+    done
 }
 
 have cargo || { say "cargo is missing: install Rust" >&2; exit 1; }
 have git || missing git "some tests work in a repository of their own"
-have python3 || missing python3 "the benchmark is a Python program"
+have python3 || missing python3 "the benchmark, a plugin of the tests and their terminal are Python programs"
 install_peers
 
 locked=()

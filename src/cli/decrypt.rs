@@ -17,7 +17,8 @@ use crate::source::{self, Source};
 
 /// Decrypt files: the author's bytes come back
 ///
-/// Identities come from SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, the default key file, and gpg's keyring.
+/// Identities come from SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, the default key file, ssh keys
+/// (SOPS_AGE_SSH_PRIVATE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_CMD, ~/.ssh), and gpg's keyring.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Files; none or `-` is standard input

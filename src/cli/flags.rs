@@ -150,7 +150,7 @@ impl DecryptionOrder {
 /// Recipients, by kind; lists are joined by commas.
 #[derive(Args, Default)]
 pub struct Recipients {
-    /// age recipients (age1…), joined by commas
+    /// age recipients (age1…, lines of ssh public keys), joined by commas
     #[arg(long, short = 'a', value_name = "RECIPIENTS", help_heading = "Recipients")]
     pub age: Vec<String>,
     /// PGP fingerprints

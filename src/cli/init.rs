@@ -91,7 +91,7 @@ fn make(context: &Context, path: &Path) -> Result<String> {
     if let Some(folder) = path.parent() {
         source::make_private_directory(folder)?;
     }
-    let (text, recipient) = keygen::key_file();
+    let (text, recipient) = keygen::key_file(false);
     source::write(path, &text, true)?;
     report::note(context, &format!("made an identity in {} (keep a copy: without it the files can't be read)", path.display()));
     Ok(recipient)

@@ -4,7 +4,6 @@ use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::flags::Common;
 use super::{clock, report};
 use crate::error::{Error, Kind, Result};
 use crate::recipient::age;
@@ -16,13 +15,17 @@ pub struct Args {
     /// Write to this file, which must not exist
     #[arg(long, short, value_name = "FILE")]
     output: Option<String>,
-    #[command(flatten)]
-    common: Common,
+    /// A post-quantum identity: its recipient is 1,959 characters long
+    #[arg(long)]
+    pq: bool,
+    /// Say more on stderr
+    #[arg(long, short, hide = true)]
+    verbose: bool,
 }
 
-/// The text of a key file, and its recipient.
-pub fn key_file() -> (Zeroizing<String>, String) {
-    let (identity, recipient) = age::generate();
+/// The text of a key file with a new identity, and its recipient.
+pub fn key_file(post_quantum: bool) -> (Zeroizing<String>, String) {
+    let (identity, recipient) = if post_quantum { age::generate_post_quantum() } else { age::generate() };
     let text = format!("# created: {}\n# public key: {recipient}\n{}\n", clock::now(), identity.as_str());
     (Zeroizing::new(text), recipient)
 }
@@ -32,7 +35,7 @@ pub fn key_file() -> (Zeroizing<String>, String) {
 /// # Errors
 /// `Generic` (1) if the file exists, `Unwritable` (3).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
-    let (text, recipient) = key_file();
+    let (text, recipient) = key_file(args.pq);
     let Some(output) = args.output.as_deref() else {
         report::data(text.as_bytes())?;
         report::note(context, &format!("Public key: {recipient}"));

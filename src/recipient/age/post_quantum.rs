@@ -198,7 +198,7 @@ impl Serializable for Secret {
 
 impl Deserializable for Secret {
     fn from_bytes(bytes: &[u8]) -> Result<Secret, HpkeError> {
-        Ok(Secret::expand(&*Zeroizing::new(exact(bytes)?)))
+        Ok(Secret::expand(&Zeroizing::new(exact(bytes)?)))
     }
 }
 

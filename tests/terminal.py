@@ -1,0 +1,34 @@
+"""Runs a line of shell at a terminal of its own, and types: terminal.py LINE PROMPT ANSWER.
+
+Each time PROMPT is shown, and once nothing that is typed is shown any more, ANSWER is typed. What was shown is printed.
+"""
+
+import os
+import pty
+import sys
+import termios
+import time
+
+line, prompt, answer = sys.argv[1:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp("bash", ["bash", "-c", line])
+
+shown, answered = b"", 0
+while True:
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    shown += part
+    while shown.count(prompt.encode()) > answered:
+        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+            time.sleep(0.001)
+        os.write(terminal, answer.encode() + b"\n")
+        answered += 1
+
+sys.stdout.buffer.write(shown)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
