@@ -110,9 +110,8 @@ fn plugins_wrap_and_unwrap() {
 #[test]
 fn an_answer_that_a_plugin_took_is_not_asked_for_again() {
     let sandbox = Sandbox::new();
-    let bytes = sealed(&sandbox, &toy());
     for at in 0..4 {
-        sandbox.write(&format!("{at}.yaml"), &bytes);
+        sandbox.write(&format!("{at}.yaml"), sealed(&sandbox, &toy()));
     }
     let line = format!("SOPS_AGE_KEY={} kveil decrypt -i 0.yaml 1.yaml 2.yaml 3.yaml", toy_identity());
     let (code, shown) = at_a_terminal(&sandbox, &line, "PIN?", "1234");
@@ -215,9 +214,8 @@ fn a_locked_key_file_asks_once() {
 fn a_locked_ssh_key_asks_once_and_only_for_its_own_entries() {
     let sandbox = Sandbox::new();
     let both = format!("{},{RECIPIENT_1}", text("locked.pub").trim());
-    let own = sealed(&sandbox, &text("locked.pub"));
     for name in ["one.yaml", "two.yaml"] {
-        sandbox.write(name, &own);
+        sandbox.write(name, sealed(&sandbox, &text("locked.pub")));
     }
     std::fs::create_dir(sandbox.home().join(".ssh")).unwrap();
     std::fs::copy(file("locked"), sandbox.home().join(".ssh/id_ed25519")).unwrap();

@@ -42,12 +42,16 @@ struct Variety {
     /// Whether a text is meant to be such a recipient.
     names: fn(&str) -> bool,
     /// Reads a recipient; the error is what to say beside "not a …", if there is more.
-    recipient: fn(&str) -> std::result::Result<Box<dyn age::Recipient>, String>,
+    recipient: Reader,
     /// What is expected of a recipient.
     expected: &'static str,
     /// Its identities, if such stand in key files.
     identity: Option<Readable>,
 }
+
+/// Reads a recipient; wrapping for those that need a program or a person takes the identities of the run.
+type Reader = for<'i> fn(&str, Option<&'i Identities>) -> Wrapper<'i>;
+type Wrapper<'i> = std::result::Result<Box<dyn age::Recipient + 'i>, String>;
 
 /// Identities that stand in key files.
 struct Readable {
@@ -105,7 +109,7 @@ impl RecipientKind for Age {
 
     fn parse(&self, text: &str) -> Result<RecipientSpec> {
         let text = text.trim();
-        recipient(text)?;
+        recipient(text, None)?;
         Ok(RecipientSpec { kind: FIELD, text: text.to_owned(), extra: Vec::new() })
     }
 
@@ -127,7 +131,7 @@ impl RecipientKind for Age {
     }
 
     fn wrap(&self, spec: &RecipientSpec, data_key: &[u8], identities: &Identities) -> Result<Value> {
-        let armored = seal(recipient(&spec.text)?.as_ref(), data_key).map_err(|error| {
+        let armored = seal(recipient(&spec.text, Some(identities))?.as_ref(), data_key).map_err(|error| {
             let why = plugin::complaint(&error).map(|why| format!(": {why}")).unwrap_or_default();
             Error::new(Kind::Generic, format!("the data key can't be encrypted for {}{why}", self.short(&spec.text)))
         })?;
@@ -194,7 +198,7 @@ pub fn own_recipients(identities: &Identities) -> impl Iterator<Item = &str> {
 }
 
 /// Reads a recipient of any variety.
-fn recipient(text: &str) -> Result<Box<dyn age::Recipient>> {
+fn recipient<'i>(text: &str, identities: Option<&'i Identities>) -> Result<Box<dyn age::Recipient + 'i>> {
     refuse_secret(text)?;
     let Some(variety) = VARIETIES.iter().find(|variety| (variety.names)(text)) else {
         return Err(Error::new(Kind::Generic, "not an age recipient").hint("expected age1…, or the line of an ssh public key"));
@@ -205,7 +209,7 @@ fn recipient(text: &str) -> Result<Box<dyn age::Recipient>> {
     if text.contains(['\n', '\r']) {
         return Err(refuse(String::new(), "expected one recipient a line, or commas between them"));
     }
-    (variety.recipient)(text).map_err(|why| refuse(why, variety.expected))
+    (variety.recipient)(text, identities).map_err(|why| refuse(why, variety.expected))
 }
 
 /// A recipient for a message: in full, unless it is longer than a line.

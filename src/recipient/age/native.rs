@@ -8,7 +8,7 @@ use super::{Identities, Identity, Readable, Trouble, Variety, damaged};
 pub(super) const VARIETY: Variety = Variety {
     title: "an age recipient",
     names: |text| text.starts_with("age1"),
-    recipient: |text| {
+    recipient: |text, _| {
         // Only the canonical spelling: SOPS takes no other.
         let recipient: Option<x25519::Recipient> = text.parse().ok().filter(|recipient: &x25519::Recipient| recipient.to_string() == text);
         recipient.map(|recipient| Box::new(recipient) as _).ok_or_else(String::new)

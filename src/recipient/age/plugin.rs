@@ -15,7 +15,7 @@ use age::{DecryptError, EncryptError};
 use age_core::format::{FileKey, Stanza};
 
 use super::command::without_key;
-use super::{Environment, Identities, Identity, Readable, Trouble, Variety, held, terminal};
+use super::{Environment, Identities, Identity, Readable, Trouble, Variety, Wrapper, held, terminal};
 
 pub(super) const VARIETY: Variety = Variety {
     title: "a recipient of an age plugin",
@@ -35,12 +35,12 @@ fn is_allowed(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-fn recipient(text: &str) -> Result<Box<dyn age::Recipient>, String> {
+fn recipient<'i>(text: &str, identities: Option<&'i Identities>) -> Wrapper<'i> {
     let recipient: plugin::Recipient = text.parse().map_err(|_| String::new())?;
     if !is_allowed(recipient.plugin()) {
         return Err(": the name of its plugin holds more than a-z, 0-9 and -".to_owned());
     }
-    Ok(Box::new(Recipient(recipient)))
+    Ok(Box::new(Recipient { recipient, identities }))
 }
 
 /// Where `age-plugin-NAME` is: the first in PATH, which must be in an absolute folder.
@@ -56,16 +56,30 @@ fn find(name: &str, environment: &Environment) -> Result<PathBuf, String> {
 }
 
 /// A recipient whose plugin is started to wrap for it.
-struct Recipient(plugin::Recipient);
+struct Recipient<'i> {
+    recipient: plugin::Recipient,
+    identities: Option<&'i Identities>,
+}
 
-impl age::Recipient for Recipient {
+impl Recipient<'_> {
+    fn start(&self) -> Result<(RecipientPluginV1<Person>, Person), String> {
+        let name = self.recipient.plugin();
+        let identities = self.identities.filter(|identities| identities.runs_commands());
+        let identities = identities.ok_or_else(|| format!("age-plugin-{name} isn't run here"))?;
+        find(name, identities.environment())?;
+        let person = Person::new(name, Arc::clone(&identities.age.answers));
+        let plugin = RecipientPluginV1::new(name, std::slice::from_ref(&self.recipient), &[], person.clone());
+        Ok((plugin.map_err(|_| cant_run(name))?, person))
+    }
+}
+
+impl age::Recipient for Recipient<'_> {
     fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
-        let refuse = |why: String| EncryptError::Io(io::Error::other(NotStarted(why)));
-        let name = self.0.plugin();
-        find(name, &Environment::process()).map_err(refuse)?;
-        let person = Person::new(name, Arc::default());
-        let plugin = RecipientPluginV1::new(name, std::slice::from_ref(&self.0), &[], person).map_err(|_| refuse(cant_run(name)))?;
-        plugin.wrap_file_key(file_key)
+        let _one_at_a_time = self.identities.map(|identities| held(&identities.age.asking));
+        let (plugin, person) = self.start().map_err(|why| EncryptError::Io(io::Error::other(NotStarted(why))))?;
+        let wrapped = plugin.wrap_file_key(file_key);
+        person.settle(wrapped.is_ok());
+        wrapped
     }
 }
 

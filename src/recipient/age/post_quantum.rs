@@ -39,7 +39,7 @@ const POINT: usize = 32;
 pub(super) const VARIETY: Variety = Variety {
     title: "a post-quantum age recipient",
     names: |text| text.starts_with("age1pq1"),
-    recipient: |text| {
+    recipient: |text, _| {
         let public = decode(text, RECIPIENT).and_then(|bytes| Public::from_bytes(&bytes).ok());
         public.map(|public| Box::new(Recipient(public)) as _).ok_or_else(String::new)
     },

@@ -10,7 +10,7 @@ use age_core::format::{FileKey, Stanza};
 use base64_simd::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::{Identities, Identity, Trouble, Variety, damaged, terminal};
+use super::{Identities, Identity, Trouble, Variety, Wrapper, damaged, terminal};
 use crate::error::printable;
 
 pub(super) const PREFIX: &str = "ssh-";
@@ -20,12 +20,12 @@ const RSA: &str = "ssh-rsa";
 pub(super) const VARIETY: Variety = Variety {
     title: "an ssh public key",
     names: |text| text.starts_with(PREFIX),
-    recipient,
+    recipient: |text, _| recipient(text),
     expected: "expected the line of a public key file: ssh-ed25519 AAAA… or ssh-rsa AAAA…, and a comment",
     identity: None,
 };
 
-fn recipient(text: &str) -> Result<Box<dyn age::Recipient>, String> {
+fn recipient<'i>(text: &str) -> Wrapper<'i> {
     let recipient: Recipient = text.replace('\t', " ").parse().map_err(refusal)?;
     // The parser stops where the key ends; there its word must end, too.
     if !same_key(&recipient.to_string(), text) {

@@ -2,12 +2,12 @@
 //!
 //! Encrypting needs no plugin, where sops wants `age-plugin-tag`. The identity is the plugin's that holds the key.
 
-use super::Variety;
+use super::{Variety, Wrapper};
 
 pub(super) const P256: Variety = Variety {
     title: "a tagged age recipient",
     names: |text| text.starts_with("age1tag1"),
-    recipient: |text| read::<age::tag::Recipient>(text),
+    recipient: |text, _| read::<age::tag::Recipient>(text),
     expected: "expected what the plugin of the key printed; a mistyped one doesn't pass its checksum",
     identity: None,
 };
@@ -15,11 +15,11 @@ pub(super) const P256: Variety = Variety {
 pub(super) const POST_QUANTUM: Variety = Variety {
     title: "a tagged post-quantum age recipient",
     names: |text| text.starts_with("age1tagpq1"),
-    recipient: |text| read::<age::tagpq::Recipient>(text),
+    recipient: |text, _| read::<age::tagpq::Recipient>(text),
     ..P256
 };
 
-fn read<R: age::Recipient + std::str::FromStr + ToString + 'static>(text: &str) -> Result<Box<dyn age::Recipient>, String> {
+fn read<'i, R: age::Recipient + std::str::FromStr + ToString + 'i>(text: &str) -> Wrapper<'i> {
     let recipient = text.parse::<R>().ok().filter(|recipient| recipient.to_string() == text);
     recipient.map(|recipient| Box::new(recipient) as _).ok_or_else(String::new)
 }

@@ -53,7 +53,7 @@ fn key(file: &str) -> &str {
 }
 
 fn entry_for(recipient: &str) -> Value {
-    Age.wrap(&Age.parse(recipient).unwrap(), b"a data key").unwrap()
+    Age.wrap(&Age.parse(recipient).unwrap(), b"a data key", &with(&[])).unwrap()
 }
 
 fn opens(identities: &Identities) -> bool {
@@ -321,6 +321,7 @@ fn ssh_recipients_keep_their_line_and_are_matched_by_their_key() {
     assert!(Age.expects(&entry, &identities) && why(&entry, &identities) == "opened");
     assert!(Age.short(line).starts_with("ssh-rsa …") && Age.short(line).ends_with(" a comment of several words"));
     let refusal = |text: &str| Age.parse(text).unwrap_err().message;
+    assert!(Age.same(line, &line.replace("several", "other")) && !Age.same(line, &line.replacen("AAAAB3", "AAAAB4", 1)));
     assert!(refusal(&format!("{line}\n{line}")).starts_with("not an ssh public key"));
     assert!(refusal(&line.replacen(" a comment", "x a comment", 1)).starts_with("not an ssh public key"));
     let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHFliOyIZs1gxGF3fmDxFykQhE88wy6AKDGFBfn0R6ZuvRmENABZQa9+pj9hMki+LX0qDJbmHTiWDbYv/cmFt/Q=";
@@ -348,7 +349,9 @@ fn names_of_plugins_are_plain() {
         let message = Age.parse(&encode(name)).unwrap_err().message;
         assert!(message.contains("the name of its plugin") || message.starts_with("not a recipient of an age plugin"), "{message}");
     }
-    let missing = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k").err().unwrap().message;
+    let quiet = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[]).without_commands()).err().unwrap().message;
+    assert!(quiet.ends_with("age-plugin-nowhere isn't run here"), "{quiet}");
+    let missing = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[])).err().unwrap().message;
     assert!(missing.ends_with("age-plugin-nowhere isn't in PATH") || missing.contains(".exe"), "{missing}");
     let line = encode("AGE-PLUGIN-NOWHERE-").to_uppercase();
     assert!(why(&entry_for(RECIPIENT_1), &with(&[(KEY, &line)])).contains("age-plugin-nowhere"));
