@@ -117,6 +117,13 @@ fn the_commands_of_the_front_page_work() {
     assert!(run(&page, &sandbox, &sandbox.work()) > 0, "README.md has no command");
 }
 
+#[cfg(all(unix, feature = "age"))]
+#[test]
+fn every_recipient_goes_from_nothing_to_an_encrypted_file() {
+    let sandbox = Sandbox::new();
+    assert!(run(&root().join("docs/recipients.md"), &sandbox, &sandbox.work()) > 0, "docs/recipients.md has no command");
+}
+
 #[test]
 fn what_a_page_shows_is_compared() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
