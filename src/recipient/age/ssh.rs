@@ -55,7 +55,7 @@ pub(super) fn short(line: &str) -> String {
     let (kind, key) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let end: String = key.chars().skip(key.chars().count().saturating_sub(6)).collect();
     let comment: String = words.collect::<Vec<_>>().join(" ").chars().take(40).collect();
-    format!("{kind} …{end} {comment}").trim_end().to_owned()
+    printable(format!("{kind} …{end} {comment}").trim_end())
 }
 
 /// A private key, perhaps under a passphrase, which is asked for when a stanza bears its tag, and once.
