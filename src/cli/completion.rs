@@ -19,7 +19,7 @@ pub struct Args {
 /// # Errors
 /// `Unwritable` (3).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
-    let program = if context.is_sops() { "sops" } else { "kveil" };
+    let program = context.program();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::whole(program), program, &mut script);
     report::data(&script)

@@ -54,6 +54,11 @@ impl Context {
         self.name == Name::Sops
     }
 
+    /// The name to show.
+    pub fn program(&self) -> &'static str {
+        if self.is_sops() { "sops" } else { "kveil" }
+    }
+
     /// Whether findings that only warn under the name `sops` are errors.
     pub fn is_strict(&self) -> bool {
         !self.is_sops() || self.environment.var("KVEIL_STRICT").is_some_and(|value| value == "1")

@@ -68,7 +68,7 @@ struct Done {
 /// # Errors
 /// See [`pipeline::encrypt`]; exit codes as in sops.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
-    args.common.check()?;
+    args.common.check_wrapping()?;
     let inputs = files::inputs(&args.files)?;
     refuse_flags(args, &inputs)?;
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {

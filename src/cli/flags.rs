@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
+use super::argv;
 use super::context::Context;
 use crate::document::{self, Format};
 use crate::error::{Error, Kind, Result};
@@ -28,21 +29,46 @@ pub struct Common {
     check_for_updates: bool,
     #[arg(long, hide = true, env = "SOPS_KEYSERVICE", hide_env = true)]
     keyservice: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        require_equals = true,
+        env = "SOPS_ENABLE_LOCAL_KEYSERVICE",
+        hide_env = true
+    )]
     enable_local_keyservice: Option<String>,
 }
 
 impl Common {
-    /// Refuses what this build can't do, rather than ignoring it.
+    /// Refuses what this build can't do, rather than ignoring it: for verbs that open a file.
     ///
     /// # Errors
-    /// `Generic` (1) for a key service.
+    /// `Generic` (1) for a key service, `NoDataKey` (128) if local keys are switched off and so none is left.
     pub fn check(&self) -> Result<()> {
+        self.without_local_keys(Kind::NoDataKey, "Failed to get the data key required to decrypt the SOPS file.")
+    }
+
+    /// As [`Common::check`], for a verb that only wraps.
+    ///
+    /// # Errors
+    /// `Generic` (1).
+    pub fn check_wrapping(&self) -> Result<()> {
+        self.without_local_keys(Kind::Generic, "Could not generate data key: no key services provided")
+    }
+
+    fn without_local_keys(&self, kind: Kind, message: &str) -> Result<()> {
         if self.keyservice.iter().any(|address| !address.is_empty()) {
             return Err(Error::new(Kind::Generic, "key services aren't supported by this version")
                 .hint("leave out --keyservice and SOPS_KEYSERVICE"));
         }
-        Ok(())
+        match self.enable_local_keyservice.as_deref().filter(|text| !text.is_empty()).map(argv::truth) {
+            None | Some(Some(true)) => Ok(()),
+            Some(Some(false)) => Err(Error::new(kind, message)
+                .hint("local keys are switched off by --enable-local-keyservice=false or SOPS_ENABLE_LOCAL_KEYSERVICE=false")),
+            Some(None) => Err(Error::new(Kind::Generic, "--enable-local-keyservice and its variable take true or false")),
+        }
     }
 
     /// The indentation, if one was asked for.

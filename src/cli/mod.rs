@@ -31,6 +31,7 @@ use std::ffi::OsString;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::error::{Error, Kind, Result};
+use argv::Asked;
 use context::{Context, Name};
 
 /// A command: its name, how its flags are declared, and what it does.
@@ -94,7 +95,7 @@ fn whole(program: &'static str) -> clap::Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().map_or_else(|| "kveil".to_owned(), |name| name.to_string_lossy().into_owned());
-    let verbose = args.iter().any(|arg| arg == "--verbose" || arg == "-v");
+    let verbose = args.iter().any(|arg| arg == "--verbose" || arg == "-verbose" || arg == "-v");
     let context = Context::of_process(&program, verbose);
     crate::source::platform::forbid_core_dumps();
     match dispatch(&context, args) {
@@ -122,14 +123,23 @@ impl From<Error> for Ended {
 }
 
 fn dispatch(context: &Context, args: Vec<OsString>) -> std::result::Result<(), Ended> {
-    let line = argv::normalise(args, context.is_sops())?;
-    if line.version {
-        return Ok(report::data(version(context.name).as_bytes())?);
+    let program = context.program();
+    match argv::read(args, context.is_sops())? {
+        Asked::Version => Ok(report::data(version(context.name).as_bytes())?),
+        Asked::Help(path) => help(program, &path),
+        Asked::Words(words) => Ok(report::data(words.iter().map(|word| format!("{word}\n")).collect::<String>().as_bytes())?),
+        Asked::Command(line) => command(context, &line),
+        Asked::Nothing => {
+            report::usage(&whole(program).render_help().to_string());
+            Err(Ended::Shown(1))
+        }
     }
-    let Some(row) = COMMANDS.iter().find(|row| Some(row.name) == line.verb.as_deref()) else {
-        return no_command(context, &line);
-    };
-    let program = if context.is_sops() { "sops" } else { "kveil" };
+}
+
+fn command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ended> {
+    let program = context.program();
+    let Some(row) = COMMANDS.iter().find(|row| row.name == line.verb) else { return Err(no_command(program, &line.verb).into()) };
+    line.ignored.iter().for_each(|text| report::always(context, text));
     let command = row.declare().bin_name(format!("{program} {}", row.name)).no_binary_name(true);
     let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why))?;
     Ok((row.run)(context, &matches)?)
@@ -144,23 +154,28 @@ fn version(name: Name) -> String {
     }
 }
 
-fn no_command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ended> {
-    let program = if context.is_sops() { "sops" } else { "kveil" };
-    if let Some(verb) = line.verb.as_deref().filter(|verb| *verb != "help") {
-        let names: Vec<&str> = COMMANDS.iter().map(|row| row.name).collect();
-        let mut error = Error::new(Kind::Generic, format!("there is no command {verb}"));
-        if let Some(meant) = crate::config::did_you_mean(verb, &names) {
-            error = error.hint(format!("did you mean {meant}?"));
-        }
-        return Err(error.hint(format!("{program} --help lists the commands")).into());
+/// Help on stdout: of the whole, or of a command.
+fn help(program: &'static str, path: &[String]) -> std::result::Result<(), Ended> {
+    let mut whole = whole(program);
+    whole.build();
+    let mut command = &mut whole;
+    for word in path {
+        command = command.find_subcommand_mut(word).ok_or_else(|| no_command(program, word))?;
     }
-    let mut command = whole(program);
-    let help = command.render_help().to_string();
-    if line.help || line.verb.is_some() {
-        return Ok(report::data(help.as_bytes())?);
+    Ok(report::data(command.render_long_help().to_string().as_bytes())?)
+}
+
+fn no_command(program: &str, word: &str) -> Error {
+    let error = Error::new(Kind::Generic, format!("there is no command {word}"));
+    if std::path::Path::new(word).is_file() {
+        return error.hint(format!("to work on the file: {program} encrypt {word}, {program} decrypt {word}, {program} edit {word}"));
     }
-    report::usage(&help);
-    Err(Ended::Shown(1))
+    let names: Vec<&str> = COMMANDS.iter().map(|row| row.name).collect();
+    let error = match crate::config::did_you_mean(word, &names) {
+        Some(meant) => error.hint(format!("did you mean {meant}?")),
+        None => error,
+    };
+    error.hint(format!("{program} --help lists the commands"))
 }
 
 fn shown(why: &clap::Error) -> Ended {

@@ -73,6 +73,11 @@ pub fn warning(context: &Context, text: &str) {
     }
 }
 
+/// Shows a warning in any case: only where genuine sops says something, too.
+pub fn always(context: &Context, text: &str) {
+    to_stderr(&format!("{} {}", paint(context, YELLOW, "warning:"), printable(text)));
+}
+
 /// Shows what was done, unless silence is asked for.
 pub fn note(context: &Context, text: &str) {
     if context.talkative {
