@@ -11,7 +11,7 @@ use crate::error::Result;
 #[derive(ClapArgs)]
 pub struct Args {
     /// The shell
-    shell: Shell,
+    shell: Option<Shell>,
 }
 
 /// Prints the script.
@@ -20,7 +20,18 @@ pub struct Args {
 /// `Unwritable` (3).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     let program = context.program();
+    let Some(shell) = args.shell else { return how(program) };
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::whole(program), program, &mut script);
+    clap_complete::generate(shell, &mut super::whole(program), program, &mut script);
     report::data(&script)
+}
+
+/// Without a shell: how the scripts are loaded.
+fn how(program: &str) -> Result<()> {
+    report::data(
+        format!(
+            "bash: source <({program} completion bash)\nzsh: source <({program} completion zsh)\nfish: {program} completion fish | source\npowershell: {program} completion powershell | Out-String | Invoke-Expression\n"
+        )
+        .as_bytes(),
+    )
 }

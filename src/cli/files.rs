@@ -52,9 +52,14 @@ fn progress(context: &Context, count: usize) -> indicatif::ProgressBar {
 pub fn inputs(names: &[String]) -> Result<Vec<Source>> {
     use std::io::IsTerminal;
     if names.is_empty() && std::io::stdin().is_terminal() {
-        return Err(Error::new(Kind::NoFile, "no file specified").hint("name a file, or pipe one into standard input"));
+        return Err(none("name a file, or pipe one into standard input"));
     }
     Ok(if names.is_empty() { vec![Source::Stdin] } else { names.iter().map(|name| Source::of(name)).collect() })
+}
+
+/// No file where one is needed.
+pub fn none(hint: &str) -> Error {
+    Error::new(Kind::NoFile, "no file specified").hint(hint)
 }
 
 /// Reports the failures of several files and gives the error to end with: of their common kind, else `Generic` (1).

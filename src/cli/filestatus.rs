@@ -4,16 +4,17 @@ use clap::Args as ClapArgs;
 
 use super::context::Context;
 use super::flags::{Common, Types};
-use super::report;
+use super::{files, report};
 use crate::error::{Kind, Result};
+use crate::pipeline;
 use crate::seal::decrypt::is_encrypted;
 use crate::source::Source;
 
 /// Say whether a file is encrypted
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The file
-    file: String,
+    /// The file; `-` is standard input
+    file: Option<String>,
     /// json: {"encrypted":true}; text: encrypted or clear
     #[arg(long, value_name = "FORMAT", value_parser = ["json", "text"], default_value = "json")]
     format: String,
@@ -26,11 +27,12 @@ pub struct Args {
 /// Prints the status.
 ///
 /// # Errors
-/// `Generic` (1) for a file that is missing or can't be read, as in sops.
+/// `NoFile` (100) if none is named, `Generic` (1) for one that is missing or can't be read, as in sops.
 pub fn run(_context: &Context, args: &Args) -> Result<()> {
-    let encrypted = status(args).map_err(|mut error| {
+    let file = args.file.as_deref().ok_or_else(|| files::none("name one, or - for standard input"))?;
+    let encrypted = status(args, file).map_err(|mut error| {
         error.kind = Kind::Generic;
-        error.in_file(&args.file)
+        error.in_file(file)
     })?;
     let text = match (args.format.as_str(), encrypted) {
         ("text", true) => "encrypted\n",
@@ -41,8 +43,15 @@ pub fn run(_context: &Context, args: &Args) -> Result<()> {
     report::data(text.as_bytes())
 }
 
-fn status(args: &Args) -> Result<bool> {
-    let text = Source::of(&args.file).read()?;
-    let format = args.types.input(&args.file, &text)?;
-    Ok(is_encrypted(&format.parse(&text)?))
+/// A block that sops can't read is an error, one without a MAC no encryption.
+fn status(args: &Args, file: &str) -> Result<bool> {
+    let text = Source::of(file).read()?;
+    if text.is_empty() {
+        return Ok(false);
+    }
+    let document = args.types.input(file, &text)?.parse(&text)?;
+    if !is_encrypted(&document) {
+        return Ok(false);
+    }
+    Ok(pipeline::metadata_of(&document)?.mac.is_some_and(|mac| !mac.is_empty()))
 }

@@ -131,7 +131,7 @@ pub fn read(mut args: Vec<OsString>, is_file: &dyn Fn(&OsStr) -> bool) -> Result
     if given("version") {
         return Ok(Asked::Version);
     }
-    let Some(first) = operands.first() else { return Err(no_file()) };
+    let Some(first) = operands.first() else { return Err(super::super::files::none("sops --help lists the commands")) };
     let word = first.to_string_lossy().into_owned();
     if matches!(&*word, "help" | "h") {
         return Ok(Asked::Help(operands.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()));
@@ -141,10 +141,6 @@ pub fn read(mut args: Vec<OsString>, is_file: &dyn Fn(&OsStr) -> bool) -> Result
         return with_verb(word, globals, operands.into_iter().skip(1).collect());
     }
     without_verb(globals, operands).map(Asked::Command)
-}
-
-fn no_file() -> Error {
-    Error::new(Kind::NoFile, "Error: no file specified").hint("sops --help lists the commands")
 }
 
 impl Known {
@@ -268,7 +264,8 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
         return Ok(Asked::Help(std::iter::once(verb).chain(names).collect()));
     }
     let counting = VERBS.iter().find(|row| row.name == verb).and_then(|row| row.operands).unwrap_or(operands.len());
-    let ignored = ignored(&operands.split_off(counting.min(operands.len())));
+    let late = operands.split_off(counting.min(operands.len()));
+    let ignored = if verb == "filestatus" { Vec::new() } else { ignored(&late) };
     let for_all = |(name, _): &Given| FOR_ALL_VERBS.contains(&name.as_str()) && known.names.contains_key(name);
     let flags: Vec<Given> = globals.into_iter().filter(for_all).chain(given).collect();
     let mut rest = path;
