@@ -229,7 +229,8 @@ pub fn relative_path(config_dir: &Path, target: &Path) -> String {
     with_slashes(inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or(&target))
 }
 
-fn cleaned(path: &Path) -> PathBuf {
+/// A path without `.` and `..`, by its text.
+pub fn cleaned(path: &Path) -> PathBuf {
     let mut cleaned = PathBuf::new();
     for component in path.components() {
         match component {

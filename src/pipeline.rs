@@ -80,7 +80,7 @@ pub fn metadata_of(document: &Document<'_>) -> Result<Metadata> {
     let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
     let Some(block) = document.get(root, "sops") else {
         let error = Error::new(Kind::Generic, "sops metadata not found: the file has no top-level `sops` entry, it isn't encrypted");
-        return Err(error);
+        return Err(error.hint("it is in clear already; kveil encrypt encrypts it"));
     };
     Metadata::read(&Value::of(document, block)?)
 }
@@ -150,17 +150,16 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
     let steps = parse_index_path(path)?;
     let document = format.parse(text)?;
     let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
-    let missing = |at: usize| Error::new(Kind::Generic, format!("component {} of the path isn't in the file", at + 1)).for_key(path);
     if root == crate::document::NONE {
-        return Err(missing(0));
+        return Err(not_there(0, path, &Value::Map(Vec::new())));
     }
     let mut value = &Value::of(&document, root)?;
     for (at, step) in steps.iter().enumerate() {
-        value = match step {
+        let inner = match step {
             Index::Key(key) => value.get(key),
             Index::Item(index) => value.items().get(*index),
-        }
-        .ok_or_else(|| missing(at))?;
+        };
+        value = inner.ok_or_else(|| not_there(at, path, value))?;
     }
     match value {
         Value::Map(_) => to.print(std::slice::from_ref(value), indent).map(Zeroizing::new),
@@ -169,6 +168,22 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
             let text = matches!(scalar, Value::Scalar(Type::Str, _)) || to.name() != "yaml";
             Ok(Zeroizing::new(scalar.shown() + if text { "" } else { "\n" }))
         }
+    }
+}
+
+/// What is missing, and what is there: names of keys are public, they stand in the encrypted file too.
+fn not_there(at: usize, path: &str, inside: &Value) -> Error {
+    const SHOWN: usize = 20;
+    let error = Error::new(Kind::Generic, format!("component {} of the path isn't in the file", at + 1)).for_key(path);
+    match inside {
+        Value::Map(fields) => {
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).take(SHOWN).collect();
+            let more = fields.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            error.hint(if names.is_empty() { "there are no keys".to_owned() } else { format!("there are: {}{more}", names.join(", ")) })
+        }
+        Value::List(items) => error.hint(format!("there are {} items, counted from 0", items.len())),
+        _ => error.hint("what stands there is a single value, with nothing inside"),
     }
 }
 

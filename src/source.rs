@@ -48,11 +48,20 @@ impl Source {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let mut file = File::open(path).map_err(|why| match why.kind() {
-        std::io::ErrorKind::NotFound => Error::new(Kind::NoFile, "no such file"),
+        std::io::ErrorKind::NotFound => missing(path),
         _ => io_error(&why, "open"),
     })?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     read_all(&mut file, size).map_err(|why| io_error(&why, "read"))
+}
+
+fn missing(path: &Path) -> Error {
+    let error = Error::new(Kind::NoFile, "no such file");
+    let from = std::env::current_dir().ok().filter(|_| path.is_relative());
+    error.hint(match from {
+        Some(folder) => format!("the path is taken from {}", folder.display()),
+        None => "check the path".to_owned(),
+    })
 }
 
 fn read_all(reader: &mut impl Read, size: u64) -> std::io::Result<Vec<u8>> {

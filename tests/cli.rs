@@ -240,7 +240,9 @@ fn flags_stand_anywhere() {
         &["encrypt", "--age", RECIPIENT_1, "--mac-only-encrypted", "--encrypted-regex", "^data$", "a.yaml"],
     ];
     for line in words {
-        for done in [sandbox.kveil(line).run(), sandbox.sops(line).run()] {
+        // Before the verb sops hears only what is for all verbs.
+        let sops = (line[0] == "encrypt").then(|| sandbox.sops(line).run());
+        for done in std::iter::once(sandbox.kveil(line).run()).chain(sops) {
             let text = done.text();
             assert!(!text.contains("hidden-value") && text.contains("\nother: 1\n"), "{line:?}: {text}");
             assert_eq!(text.contains("mac_only_encrypted: true"), line.contains(&"--mac-only-encrypted"));

@@ -36,6 +36,8 @@ pub struct Line {
     pub rest: Vec<OsString>,
     /// What was left out, for stderr: only where sops says something there too.
     pub ignored: Vec<String>,
+    /// What was left out in silence, as sops does it.
+    pub unheard: Vec<String>,
 }
 
 /// Old flags that stand for a verb, also as kveil.
@@ -106,7 +108,7 @@ fn with_operand(legacy: Option<&str>, mut before: Vec<OsString>, operand: &OsStr
 }
 
 fn command(verb: &str, rest: Vec<OsString>) -> Asked {
-    Asked::Command(Line { verb: verb.to_owned(), rest, ignored: Vec::new() })
+    Asked::Command(Line { verb: verb.to_owned(), rest, ..Line::default() })
 }
 
 /// Whether a flag of any command takes a value: asked only when flags stand before the verb.

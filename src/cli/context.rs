@@ -1,8 +1,11 @@
 //! What a command sees of the world: its name, the environment, the terminal.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
+use crate::config::cleaned;
 use crate::recipient::Environment;
 
 /// Under which name the program runs: it decides defaults, not abilities.
@@ -28,6 +31,8 @@ pub struct Context {
     pub colour: bool,
     /// Whether progress may be shown.
     pub terminal: bool,
+    /// Warnings that were shown: what concerns many files is said once.
+    said: Mutex<HashSet<String>>,
 }
 
 impl Context {
@@ -46,6 +51,7 @@ impl Context {
             colour: terminal && !plain,
             terminal,
             environment,
+            said: Mutex::default(),
         }
     }
 
@@ -64,8 +70,13 @@ impl Context {
         !self.is_sops() || self.environment.var("KVEIL_STRICT").is_some_and(|value| value == "1")
     }
 
-    /// An absolute path.
+    /// An absolute path, without `.` and `..`: by its text, as sops does it.
     pub fn absolute(&self, path: &str) -> PathBuf {
-        self.directory.join(path)
+        cleaned(&self.directory.join(path))
+    }
+
+    /// Whether `text` is said for the first time in this run.
+    pub fn is_news(&self, text: &str) -> bool {
+        self.said.lock().is_ok_and(|mut said| said.insert(text.to_owned()))
     }
 }

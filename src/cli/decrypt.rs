@@ -117,6 +117,7 @@ fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) 
     }
     let located = |error: Error| error.in_file(&name);
     let text = input.read().map_err(located)?;
+    files::refuse_nothing(input, &text)?;
     // A missing file comes before a wrong order, as in sops.
     let order = args.order.kinds()?;
     let format = args.types.input(&name, &text).map_err(located)?;
@@ -124,7 +125,7 @@ fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) 
     let indent = indent(context, args, to)?;
     let opened = pipeline::decrypt_text(&text, format, identities, &order, args.ignore_mac).map_err(located)?;
     let plain = shown(args, opened.text, format, to, indent).map_err(located)?;
-    write(args, input, &plain).map_err(located)?;
+    write(context, args, input, &plain).map_err(located)?;
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();
     Ok(Done { name, format: to, text: plain, notes })
 }
@@ -150,11 +151,12 @@ fn shown(args: &Args, text: Zeroizing<String>, from: &dyn Format, to: &dyn Forma
     }
 }
 
-fn write(args: &Args, input: &Source, text: &str) -> Result<()> {
+/// A new file with clear text is for its owner only; under the name `sops` it is made as any other, as sops does.
+fn write(context: &Context, args: &Args, input: &Source, text: &str) -> Result<()> {
     match (input, args.output.as_deref()) {
         (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
         (Source::File(path), None) if args.in_place => source::write(path, text, false),
-        (_, Some(output)) => source::write(&output_path(output, input), text, false),
+        (_, Some(output)) => source::write(&output_path(output, input), text, !context.is_sops()),
         _ => Ok(()),
     }
 }

@@ -124,6 +124,7 @@ fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) 
     }
     let located = |error: Error| error.in_file(&name);
     let text = input.read().map_err(located)?;
+    let located = |error: Error| files::of_stream(error, input).in_file(&name);
     let format = args.types.input(&name, &text).map_err(located)?;
     let output_format = args.types.output(format).map_err(located)?;
     let text = if same(format, output_format) { text } else { converted(args, &text, format, output_format).map_err(located)? };
@@ -195,8 +196,17 @@ fn describe(name: String, decision: Decision, sealed: Sealed) -> Done {
         .iter()
         .map(|key| format!("{name}: {key} is an integer of more than 64 bits, other readers of SOPS files lose its last digits: quote it"))
         .collect();
+    warnings.extend(
+        settings::shared(&decision.plan.groups)
+            .into_iter()
+            .map(|who| format!("{name}: {who} stands in more than one key group: one identity opens them all")),
+    );
     if sealed.encrypted == 0 {
-        warnings.push(format!("{name}: the rule selects no value, nothing in this file is secret now"));
+        warnings.push(format!(
+            "{name}: {}: {text} ({}) selects no value: the file has a sops block now, but everything in it can be read",
+            kind.name(),
+            decision.because
+        ));
     }
     Done { name, text: sealed.text, values: sealed.encrypted, comments: sealed.comments, notes, warnings }
 }

@@ -57,6 +57,29 @@ pub fn inputs(names: &[String]) -> Result<Vec<Source>> {
     Ok(if names.is_empty() { vec![Source::Stdin] } else { names.iter().map(|name| Source::of(name)).collect() })
 }
 
+/// A pipe that brought nothing.
+const NOTHING: &str = "a file or the output of a command must be piped into it; did that command fail?";
+
+/// An error of an empty input, said of a pipe.
+pub fn of_stream(mut error: Error, input: &Source) -> Error {
+    if error.kind != Kind::Empty || *input != Source::Stdin {
+        return error;
+    }
+    error.message = "standard input is empty".to_owned();
+    error.hint(NOTHING)
+}
+
+/// Refuses to decrypt nothing.
+///
+/// # Errors
+/// `Generic` (1), as sops.
+pub fn refuse_nothing(input: &Source, text: &str) -> Result<()> {
+    if *input != Source::Stdin || !text.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Generic, "sops metadata not found: standard input is empty").hint(NOTHING))
+}
+
 /// No file where one is needed.
 pub fn none(hint: &str) -> Error {
     Error::new(Kind::NoFile, "no file specified").hint(hint)

@@ -33,27 +33,34 @@ pub struct Args {
 /// `Generic` (1) without a home directory, `Unwritable` (3).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     let path = context.directory.join(".sops.yaml");
+    let further = further(args)?;
     if path.exists() {
         report::note(context, "left as it is: .sops.yaml");
         let recipients = own(context)?;
-        return missing(context, &path, &recipients);
+        return missing(context, &path, &recipients, &further);
     }
     let mut recipients = own(context)?;
-    for text in args.age.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
-        let spec = crate::recipient::RecipientKind::parse(&age::Age, text)?;
-        if !recipients.contains(&spec.text) {
-            recipients.push(spec.text);
-        }
-    }
+    recipients.extend(further);
+    let mut seen = std::collections::HashSet::new();
+    recipients.retain(|recipient| seen.insert(recipient.clone()));
     source::write(&path, &config::template(&recipients, args.with_selector), false)?;
     report::note(context, &format!("wrote .sops.yaml for {}", recipients.join(", ")));
     report::note(context, "next: kveil encrypt -i secret.yaml, and commit both files");
     Ok(())
 }
 
-/// Says what a new colleague has to do.
-fn missing(context: &Context, path: &Path, recipients: &[String]) -> Result<()> {
+/// The recipients of `--age`.
+fn further(args: &Args) -> Result<Vec<String>> {
+    let texts = args.age.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty());
+    texts.map(|text| Ok(crate::recipient::RecipientKind::parse(&age::Age, text)?.text)).collect()
+}
+
+/// Says what a new colleague has to do, and whom `--age` didn't add.
+fn missing(context: &Context, path: &Path, recipients: &[String], further: &[String]) -> Result<()> {
     let text = source::Source::File(path.to_owned()).read()?;
+    for recipient in further.iter().filter(|recipient| !text.contains(recipient.as_str())) {
+        report::warning(context, &format!("{recipient} was not added: .sops.yaml is left as it is; add it to the rule there"));
+    }
     for recipient in recipients.iter().filter(|recipient| !text.contains(recipient.as_str())) {
         report::note(
             context,

@@ -140,6 +140,7 @@ fn command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ende
     let program = context.program();
     let Some(row) = COMMANDS.iter().find(|row| row.name == line.verb) else { return Err(no_command(program, &line.verb).into()) };
     line.ignored.iter().for_each(|text| report::always(context, text));
+    line.unheard.iter().for_each(|text| report::warning(context, text));
     let command = row.declare().bin_name(format!("{program} {}", row.name)).no_binary_name(true);
     let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why))?;
     Ok((row.run)(context, &matches)?)

@@ -66,9 +66,9 @@ pub fn error(context: &Context, error: &Error) {
     }
 }
 
-/// Shows a warning, unless silence is asked for.
+/// Shows a warning once, unless silence is asked for.
 pub fn warning(context: &Context, text: &str) {
-    if context.talkative {
+    if context.talkative && context.is_news(text) {
         to_stderr(&format!("{} {}", paint(context, YELLOW, "warning:"), printable(text)));
     }
 }

@@ -49,7 +49,7 @@ pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result
             if let (Some(beside), Some(here)) = (&beside, &here)
                 && beside != here
             {
-                report::warning(context, &format!("{} counts for this file, not {}", beside.display(), here.display()));
+                report::warning(context, &format!("{} counts for this file, not {}", shown(context, beside), shown(context, here)));
             }
             beside.or(here)
         }
@@ -100,7 +100,7 @@ fn upward(context: &Context, directory: &Path) -> Option<PathBuf> {
             return Some(path);
         }
         if folder.join(MISSPELT).is_file() {
-            report::warning(context, &format!("{} is ignored, the name is {FILE}", folder.join(MISSPELT).display()));
+            report::warning(context, &format!("{} is ignored, the name is {FILE}", shown(context, &folder.join(MISSPELT))));
         }
         if !context.is_sops() && folder.join(".git").exists() {
             return None;
@@ -156,10 +156,18 @@ pub struct Asked<'f> {
 /// Missing or wrong configuration, recipients or selection: `Generic` (1), `ConflictingFlags` (8).
 pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, target: &Path, document: &Document<'_>) -> Result<Decision> {
     let flags = asked.recipients.group(context)?;
+    let ruleless = found.filter(|found| !found.config.has_creation_rules);
+    if let Some(found) = ruleless.filter(|_| context.is_strict()) {
+        // What should be rules may stand there under another name.
+        found.config.strict()?;
+    }
     let found = found.filter(|found| found.config.has_creation_rules);
     let matched = found.map(|found| rule_of(context, found, target)).transpose()?;
     let rule = matched.map(|(_, rule)| rule);
-    let groups = groups(flags, rule, &asked.recipients.context()?)?;
+    let groups = groups(flags, rule, &asked.recipients.context()?).map_err(|error| match ruleless {
+        Some(found) => error.hint(format!("{} is there, but has no creation_rules", found.config.file)),
+        None => error,
+    })?;
     let (selection, because) = selection(context, asked.selectors.chosen()?, rule, document)?;
     let indent = match asked.common.indent()? {
         Some(columns) => Some(columns),
@@ -263,4 +271,21 @@ pub fn people(groups: &[Vec<RecipientSpec>], names: &[(String, String)]) -> Stri
         }
     };
     groups.iter().map(|group| group.iter().map(one).collect::<Vec<_>>().join(", ")).collect::<Vec<_>>().join(" | ")
+}
+
+/// Recipients that stand in several key groups, in their short form.
+pub fn shared(groups: &[Vec<RecipientSpec>]) -> Vec<String> {
+    let holders = |spec: &RecipientSpec| groups.iter().filter(|group| group.iter().any(|other| same(other, spec))).count();
+    let mut found: Vec<&RecipientSpec> = Vec::new();
+    for spec in groups.iter().flatten() {
+        if holders(spec) > 1 && !found.iter().any(|other| same(other, spec)) {
+            found.push(spec);
+        }
+    }
+    let short = |spec: &RecipientSpec| recipient::kind_by_field(spec.kind).map_or_else(|| spec.text.clone(), |kind| kind.short(&spec.text));
+    found.into_iter().map(short).collect()
+}
+
+fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
+    a.kind == b.kind && a.text == b.text
 }

@@ -245,7 +245,8 @@ impl<'s> Document<'s> {
 
     fn error_at(&self, id: NodeId, why: ResolveError) -> Error {
         let kind = if why.exit_code() == 23 { ErrorKind::EncryptTree } else { ErrorKind::Unreadable };
-        Error::new(kind, why.to_string()).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id))
+        let error = Error::new(kind, why.to_string()).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id));
+        if why == ResolveError::Unsigned { error.hint("put it in quotes: as text it keeps all its digits") } else { error }
     }
 
     /// The children of a collection: of a mapping keys and values in turn.

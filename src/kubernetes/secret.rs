@@ -144,6 +144,9 @@ fn union(document: &Document<'_>, found: &[(&'static Known, Object<'_>)]) -> Res
         keys.extend(new);
     }
     for (known, object) in found {
+        if let Some(key) = in_metadata(document, known, object) {
+            return Err(beside(document, key, known, object));
+        }
         if let Some(key) = find_key(document, object.root, |key| known.holds(key), |key| keys.contains(&key)) {
             return Err(too_wide(document, key, known, object));
         }
@@ -156,6 +159,16 @@ fn too_wide(document: &Document<'_>, key: NodeId, known: &Known, object: &Object
     let message =
         format!("{}: the other objects of this file need a pattern that would encrypt this key too, beyond ^({own})$", object.title());
     document.error(key, Kind::Generic, message).hint(NAME_KEYS).hint(SPLIT)
+}
+
+/// A label or an annotation with the name of a secret key: the pattern would encrypt it, since it matches at any depth.
+fn in_metadata(document: &Document<'_>, known: &Known, object: &Object<'_>) -> Option<NodeId> {
+    find_key(document, document.get(object.root, "metadata")?, |_| false, |key| known.holds(key))
+}
+
+fn beside(document: &Document<'_>, key: NodeId, known: &Known, object: &Object<'_>) -> Error {
+    let message = format!("{}: the default ^({})$ would encrypt this key of its metadata too", object.title(), known.keys.join("|"));
+    document.error(key, Kind::Generic, message).hint("give the label or annotation another name").hint(NAME_KEYS)
 }
 
 #[cfg(test)]

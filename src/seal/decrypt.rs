@@ -218,12 +218,11 @@ impl<'d> Opener<'_, 'd, '_> {
     fn record(&self, metadata: &Metadata, notes: &mut Vec<String>) -> Vec<Entry> {
         let Some(text) = metadata.layout.as_deref() else { return Vec::new() };
         let opened = Token::parse(text).and_then(|token| self.cipher.decrypt(&token, LAYOUT_DATA).ok());
+        let why = if opened.is_some() { "is of another version" } else { "was changed or damaged" };
         let record = opened.and_then(|bytes| std::str::from_utf8(&bytes).ok().and_then(layout::from_json));
         record.unwrap_or_else(|| {
-            notes.push(
-                "the layout record (kveil_layout) can't be read by this version and is ignored: values are right, their style may differ"
-                    .to_owned(),
-            );
+            let so = "it is ignored; values and MAC are right, only the author's quotes, folds and aliases may be missing";
+            notes.push(format!("the layout record (kveil_layout) {why}: {so}"));
             Vec::new()
         })
     }

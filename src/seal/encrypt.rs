@@ -117,9 +117,11 @@ fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
     for (at, part) in document.parts.iter().enumerate() {
         if let Some(block) = document.get(part.root, "sops") {
             let kind = if at == 0 { ErrorKind::AlreadyEncrypted } else { ErrorKind::Emit };
-            let error =
-                document.error(block - 1, kind, "the file already has a top-level `sops` entry, it is encrypted or uses the reserved name");
-            return Err(error.hint("to change an encrypted file, decrypt it first; a key of your own needs another name"));
+            let message = "the file already has a top-level `sops` entry: it is encrypted, or uses the reserved name";
+            let error = Error::new(kind, message).at(document.source, document.node(block - 1).span.start as usize);
+            return Err(error
+                .hint("kveil decrypt shows an encrypted file, kveil edit and kveil set change it")
+                .hint("a key of your own needs another name"));
         }
     }
     let first = document.parts.first().map_or(NONE, |part| part.root);

@@ -266,11 +266,13 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
     let counting = VERBS.iter().find(|row| row.name == verb).and_then(|row| row.operands).unwrap_or(operands.len());
     let late = operands.split_off(counting.min(operands.len()));
     let ignored = if verb == "filestatus" { Vec::new() } else { ignored(&late) };
-    let for_all = |(name, _): &Given| FOR_ALL_VERBS.contains(&name.as_str()) && known.names.contains_key(name);
-    let flags: Vec<Given> = globals.into_iter().filter(for_all).chain(given).collect();
+    let (for_all, others): (Vec<Given>, Vec<Given>) = globals.into_iter().partition(|(name, _)| FOR_ALL_VERBS.contains(&name.as_str()));
+    let unheard = |(name, _): Given| format!("--{name} stands before {verb}, where sops passes over it: put it behind");
+    let unheard = others.into_iter().map(unheard).collect();
+    let flags = for_all.into_iter().filter(|(name, _)| known.names.contains_key(name)).chain(given).collect();
     let mut rest = path;
     rest.extend(spelled(known.settle(flags), operands));
-    Ok(Asked::Command(Line { verb, rest, ignored }))
+    Ok(Asked::Command(Line { verb, rest, ignored, unheard }))
 }
 
 /// The old flags that choose what is done; the last of them wins where several are given.
@@ -293,7 +295,7 @@ fn without_verb(globals: Vec<Given>, mut operands: Vec<OsString>) -> Result<Line
         operands.extend(index_and_value(&assignment.to_string_lossy()));
     }
     let flags = globals.into_iter().filter(|(name, _)| taken(name)).collect();
-    Ok(Line { verb, rest: spelled(flags, operands), ignored: ignored(&late) })
+    Ok(Line { verb, rest: spelled(flags, operands), ignored: ignored(&late), unheard: Vec::new() })
 }
 
 /// `["key"] VALUE`, parted as sops parts it. Without a value an empty one, which isn't JSON and is refused as such.

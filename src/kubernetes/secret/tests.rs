@@ -105,8 +105,12 @@ fn a_union_that_takes_more_than_an_object_needs_is_refused() {
 }
 
 #[test]
-fn own_patterns_may_match_anywhere_as_in_sops() {
-    assert_eq!(pattern("apiVersion: v1\nkind: Secret\nmetadata: {annotations: {data: x}}\n"), "^(data|stringData)$");
+fn labels_and_annotations_named_like_secret_keys_are_refused() {
+    for metadata in ["{annotations: {data: x}}", "{name: a, labels: {stringData: x}}"] {
+        let error = refused(&format!("apiVersion: v1\nkind: Secret\nmetadata: {metadata}\n"));
+        assert!(error.message.contains("metadata too") && error.key_path.is_some(), "{error}");
+    }
+    assert_eq!(pattern("apiVersion: v1\nkind: Secret\nmetadata: {annotations: {dates: x}}\n"), "^(data|stringData)$");
 }
 
 #[test]
