@@ -59,8 +59,8 @@ impl Plan {
     }
 
     /// The difference, in the form of genuine sops.
-    fn shown(&self, name: &str) -> String {
-        let mut lines = vec![format!("The following changes will be made to the groups of {name}:")];
+    fn shown(&self, whose: &str) -> String {
+        let mut lines = vec![format!("The following changes will be made to {whose}:")];
         match (self.old_threshold, self.threshold) {
             (old, new) if old == new => lines.extend(new.map(|new| format!("shamir_threshold: {new}"))),
             (old, new) => {
@@ -158,7 +158,8 @@ fn update(context: &Context, args: &Args, identities: &Identities, input: &Sourc
     if !plan.changes() {
         return Ok(Outcome::UpToDate);
     }
-    report::data(plan.shown(name).as_bytes())?;
+    let whose = if context.is_sops() { "the file's groups".to_owned() } else { format!("the groups of {name}") };
+    report::data(plan.shown(&whose).as_bytes())?;
     if args.check {
         return Ok(Outcome::OutOfLine);
     }

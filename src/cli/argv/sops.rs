@@ -140,6 +140,9 @@ pub fn read(mut args: Vec<OsString>, is_file: &dyn Fn(&OsStr) -> bool) -> Result
     if VERBS.iter().any(|verb| verb.name == word) || !old_form && is_command(&word) && !is_file(first) {
         return with_verb(word, globals, operands.into_iter().skip(1).collect());
     }
+    if MISSING.iter().any(|mode| given(mode)) && !is_file(first) {
+        return Err(missing(&word, globals.iter().any(|(name, _)| name.starts_with("add-") || name.starts_with("rm-"))));
+    }
     without_verb(globals, operands).map(Asked::Command)
 }
 
@@ -277,8 +280,15 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
 
 /// The old flags that choose what is done; the last of them wins where several are given.
 const MODES: [&str; 4] = ["encrypt", "decrypt", "rotate", "set"];
+/// The old forms that begin by looking whether the file is there.
+const MISSING: [&str; 3] = ["encrypt", "decrypt", "rotate"];
 /// Flags that change what is overwritten: behind the file sops passes over them, and does something else than was meant.
 const OVERWRITING: [&str; 3] = ["in-place", "i", "output"];
+
+fn missing(file: &str, for_keys: bool) -> Error {
+    let kind = if for_keys { Kind::NoFileForKeys } else { Kind::NoFile };
+    Error::new(kind, "no such file").in_file(file).hint("check the path; it is taken from the current directory")
+}
 
 fn without_verb(globals: Vec<Given>, mut operands: Vec<OsString>) -> Result<Line> {
     let late = operands.split_off(1);

@@ -1,7 +1,7 @@
 use super::*;
 
 fn asked(args: &[&str]) -> Result<Asked> {
-    read(args.iter().map(OsString::from).collect(), &|name| name == "init")
+    read(args.iter().map(OsString::from).collect(), &|name| name == "init" || name.to_string_lossy().contains('.') || name == "config")
 }
 
 fn line(args: &[&str]) -> (String, Vec<String>) {
