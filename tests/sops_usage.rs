@@ -266,3 +266,37 @@ fn keys() {
 fn running_commands() {
     chapter("run.txt");
 }
+
+/// `docs/sops.md` lists the flags of each verb, and the variables, that genuine sops's help shows.
+#[test]
+fn the_page_is_complete() {
+    let page = std::fs::read_to_string(root().join("docs/sops.md")).unwrap();
+    let long = regex::Regex::new(r"(?m)^ +--([a-z-]+)").unwrap();
+    let variable = regex::Regex::new(r"\[\$([A-Z_]+)\]").unwrap();
+    let quoted = regex::Regex::new(r"`--([a-z-]+)`").unwrap();
+    let sandbox = Sandbox::new();
+    for section in page.split("\n### ").skip(1) {
+        let (verb, rest) = section.split_once('\n').unwrap();
+        let words: Vec<&str> = if verb == "Without a verb" { Vec::new() } else { verb.split(' ').collect() };
+        let Some(call) = sandbox.genuine(words.iter().chain(&["--help"])) else { return };
+        let help = call.run().text();
+        let set =
+            |pattern: &regex::Regex, text: &str| pattern.captures_iter(text).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
+        let rows: String = rest
+            .split("\n## ")
+            .next()
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `--")?.split(" | ").next())
+            .map(|cell| format!("`--{cell}\n"))
+            .collect();
+        let mut shown = set(&long, &help);
+        if verb != "Without a verb" {
+            shown.remove("help");
+        }
+        assert_eq!(set(&quoted, &rows), shown, "{verb}");
+        for name in set(&variable, &help) {
+            assert!(page.contains(&format!("`{name}`")), "docs/sops.md lacks {name}");
+        }
+    }
+}

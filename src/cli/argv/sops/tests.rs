@@ -97,3 +97,65 @@ fn help_version_and_words() {
     assert_eq!(asked(&["decrypt", "--ignore", "--generate-bash-completion"]), Ok(Asked::Words(vec!["--ignore-mac".to_owned()])));
     assert_eq!(asked(&["decrypt", "--generate-bash-completion"]), Ok(Asked::Words(Vec::new())));
 }
+
+const PAGE: &str = include_str!("../../../../docs/sops.md");
+
+/// The sections of flags: the verb, and its flags with what the page says of them.
+fn sections() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let section = |text: &'static str| {
+        let (verb, rest) = text.split_once('\n').unwrap();
+        let rows = rest.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `--"));
+        let flags = rows.flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            cells[1]
+                .split(", ")
+                .map(|flag| flag.trim_matches('`').trim_start_matches("--"))
+                .map(move |flag| (flag, cells[2]))
+                .collect::<Vec<_>>()
+        });
+        (verb, flags.collect())
+    };
+    PAGE.split("\n### ").skip(1).map(section).collect()
+}
+
+/// The verbs of the page: each is sops's, and a command unless the page says that it isn't there.
+#[test]
+fn the_page_names_every_verb() {
+    let table = PAGE.split("## Verbs").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let said: Vec<(&str, bool)> = rows.map(|row| (row.split('`').nth(1).unwrap(), row.contains("| not there"))).collect();
+    for verb in VERBS {
+        let rows: Vec<_> = said.iter().filter(|(name, _)| name.split(' ').next() == Some(verb.name)).collect();
+        assert!(!rows.is_empty(), "docs/sops.md doesn't list {}", verb.name);
+        assert!(rows.iter().all(|(_, gone)| !(*gone && is_command(verb.name))), "docs/sops.md says that {} isn't there", verb.name);
+        if !is_command(verb.name) && rows.iter().all(|(_, gone)| !gone) {
+            println!("pending: {}", verb.name);
+        }
+    }
+    assert!(said.iter().all(|(name, _)| VERBS.iter().any(|verb| name.split(' ').next() == Some(verb.name))));
+}
+
+#[test]
+fn what_the_page_calls_the_same_is_taken() {
+    for (verb, flags) in sections().into_iter().filter(|(verb, _)| *verb != "Without a verb") {
+        let mut words = verb.split(' ');
+        let Some(mut command) = words.next().and_then(declared) else { continue };
+        if let Some(part) = words.next() {
+            command = command.find_subcommand(part).unwrap_or_else(|| panic!("{verb}")).clone();
+        }
+        let known = Known::of(&command);
+        for (flag, _) in flags.iter().filter(|(_, said)| !said.starts_with("not there")) {
+            assert!(known.names.contains_key(*flag), "{verb} doesn't take --{flag}");
+        }
+    }
+}
+
+#[test]
+fn the_page_lists_the_flags_without_a_verb() {
+    let (_, flags) = sections().into_iter().find(|(verb, _)| *verb == "Without a verb").unwrap();
+    let mut said: Vec<&str> = flags.into_iter().map(|(flag, _)| flag).collect();
+    let mut known: Vec<&str> = SWITCHES.iter().chain(&VALUES).map(|row| row.split(',').next().unwrap()).collect();
+    said.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(said, known);
+}
