@@ -354,6 +354,22 @@ mod tests {
     }
 
     #[test]
+    fn kinds_that_the_order_leaves_out_are_tried_with_local_ones_first() {
+        let group = &metadata(ALL_KINDS).groups[0];
+        let order = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            in_order(group, &holding(&[]), &words).iter().map(|entry| entry.kind).collect::<Vec<_>>()
+        };
+        let network = ["kms", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault"];
+        assert_eq!(order(&[]), [&["age", "pgp"], &network[..]].concat());
+        assert_eq!(order(&["pgp"]), [&["pgp", "age"], &network[..]].concat());
+        assert_eq!(order(&["hc_vault", "nope", ""]), ["hc_vault", "pgp", "age", "kms", "kms", "gcp_kms", "hckms", "azure_kv"]);
+        assert_eq!(order(&["kms", "age"])[..3], ["kms", "kms", "age"]);
+        // A word with a blank is another word, as in sops.
+        assert_eq!(order(&["kms", " hc_vault"]), ["kms", "kms", "pgp", "age", "gcp_kms", "hckms", "azure_kv", "hc_vault"]);
+    }
+
+    #[test]
     fn a_key_of_another_length_is_refused() {
         let mut file = metadata(AGE_AND_PGP);
         file.groups = vec![wrap_group(&[7; 31], &[recipient(0)], &holding(&[])).unwrap()];

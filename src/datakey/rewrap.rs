@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
 use crate::recipient::{Identities, RecipientSpec, kind_by_field};
 
-/// The recipients of a file, by key group.
+/// The recipients of a file by key group, with all that wrapping for them again needs.
 pub fn recipients(metadata: &Metadata) -> Vec<Vec<RecipientSpec>> {
     metadata.groups.iter().map(|group| group.entries.iter().filter_map(spec).collect()).collect()
 }
@@ -52,9 +52,9 @@ fn has(group: &[RecipientSpec], spec: &RecipientSpec) -> bool {
     group.iter().any(|other| same(other, spec))
 }
 
-/// Whether two notations name one recipient.
+/// Whether two notations name one recipient; a key of AWS with another role, context or profile is another one (SOPS).
 pub fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
-    a.kind == b.kind && kind_by_field(a.kind).is_some_and(|kind| kind.same(&a.text, &b.text))
+    a.kind == b.kind && a.extra == b.extra && kind_by_field(a.kind).is_some_and(|kind| kind.same(&a.text, &b.text))
 }
 
 /// The metadata of the same file for other recipients.
@@ -144,5 +144,30 @@ mod tests {
         let new = rewrap(&data_key, &old, &[vec![recipient(1)], vec![recipient(2)]], None, &nobody()).unwrap();
         assert_eq!((new.groups.len(), new.threshold), (2, Some(2)));
         assert!(new.groups[0].entries[0] != old.groups[0].entries[0]);
+    }
+
+    fn all_kinds() -> Metadata {
+        let text = include_str!("../../testdata/recipients/all-key-types.yaml");
+        let document = crate::document::format_by_name("yaml").unwrap().parse(text).unwrap();
+        crate::pipeline::metadata_of(&document).unwrap()
+    }
+
+    #[test]
+    fn recipients_are_given_back_whole() {
+        let groups = recipients(&all_kinds());
+        let named: Vec<_> = groups[0].iter().map(|spec| (spec.kind, spec.text.as_str())).collect();
+        assert_eq!(groups.len(), 1);
+        assert_eq!(named[4], ("azure_kv", "https://v.vault.azure.net/keys/n/abc"));
+        assert_eq!(named[6], ("pgp", "ABCD"));
+        let extra: Vec<_> = groups[0][0].extra.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let role = ("role", "arn:aws:iam::1:role/r");
+        assert_eq!(extra, [role, ("context.aa", "two"), ("context.zz", "1"), ("aws_profile", "prof")]);
+    }
+
+    #[test]
+    fn another_role_or_context_is_another_recipient() {
+        let key = &recipients(&all_kinds())[0][0];
+        let without = RecipientSpec { extra: key.extra[1..].to_vec(), ..key.clone() };
+        assert!(same(key, key) && !same(key, &without));
     }
 }

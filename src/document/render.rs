@@ -47,8 +47,8 @@ pub fn quoted(style: Style, value: &Scalar, flow: bool, out: &mut String) {
     let plain = !matches!(style, Style::Single | Style::Double) && plain_safe(text, flow);
     if plain && reads_as_string(text) {
         out.push_str(text);
-    } else if plain || style == Style::Double || !single_safe(text) {
-        // Text that only its type keeps from being plain gets double quotes, as SOPS writes it.
+    } else if plain || text.is_empty() && style != Style::Single || style == Style::Double || !single_safe(text) {
+        // Text that only its type keeps from being plain gets double quotes, as SOPS writes it; so does none at all.
         double_quoted(text, out);
     } else {
         single_quoted(text, out);
@@ -465,8 +465,8 @@ mod tests {
             "08",
         ];
         for text in texts {
-            // SOPS writes double quotes where only the type of a text keeps it from being plain.
-            let expected = if plain_safe(text, false) { format!("\"{text}\"") } else { format!("'{text}'") };
+            // SOPS writes double quotes where only the type of a text keeps it from being plain, and where there is none.
+            let expected = if plain_safe(text, false) || text.is_empty() { format!("\"{text}\"") } else { format!("'{text}'") };
             assert_eq!(rendered(Style::Plain, text, false), expected);
         }
     }

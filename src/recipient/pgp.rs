@@ -46,6 +46,11 @@ impl RecipientKind for Pgp {
         entry.get(FINGERPRINT).and_then(Value::text).map(|text| joined(&text)).unwrap_or_default()
     }
 
+    /// Neither case nor `0x` makes another key of a fingerprint; a key id of 16 digits might be another's, too.
+    fn same(&self, a: &str, b: &str) -> bool {
+        digits(a).eq_ignore_ascii_case(digits(b))
+    }
+
     fn is_local(&self) -> bool {
         true
     }
@@ -90,13 +95,17 @@ fn cannot_wrap(fingerprint: &str, why: &str) -> Error {
 /// are left out, all else stays as it is.
 fn fingerprint(text: &str) -> Result<String> {
     let text = joined(text);
-    let digits = text.strip_prefix("0x").unwrap_or(&text);
+    let digits = digits(&text);
     let digits = digits.strip_suffix('!').unwrap_or(digits);
     if LENGTHS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text);
     }
     Err(Error::new(Kind::Generic, format!("not a PGP fingerprint: {text}"))
         .hint("expected 40 hexadecimal digits, as gpg --fingerprint shows them, or the 16 digits of a long key id"))
+}
+
+fn digits(fingerprint: &str) -> &str {
+    fingerprint.strip_prefix("0x").unwrap_or(fingerprint)
 }
 
 /// Fingerprints are often copied with blanks.
@@ -265,6 +274,16 @@ mod tests {
         }
         for text in ["", "56324056", "alice@example.com", &format!("X{FPR}"), &FPR[..20], &format!("{FPR}-"), &format!("{FPR}!!")] {
             assert_eq!(read(text), Err(format!("not a PGP fingerprint: {text}")));
+        }
+    }
+
+    #[test]
+    fn case_and_prefix_make_no_other_recipient() {
+        for other in [FPR.to_lowercase(), format!("0x{FPR}"), FPR.to_owned()] {
+            assert!(Pgp.same(&other, FPR), "{other}");
+        }
+        for other in ["EF8D840356324056", &format!("{FPR}!"), ""] {
+            assert!(!Pgp.same(other, FPR), "{other}");
         }
     }
 

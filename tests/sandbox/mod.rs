@@ -1,6 +1,7 @@
 //! A scratch directory with its own home, and the programs that run in it with nothing of the caller's environment.
 #![allow(dead_code)] // each test program uses a part of this
 
+pub mod keyring;
 pub mod tree;
 
 use std::ffi::OsStr;
@@ -8,6 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
+
+pub use keyring::Keyring;
 
 /// Age recipients of `testdata/sops/3.13.3/keys`: throwaway identities.
 pub const RECIPIENT_1: &str = "age1av6p2hqexw2pns6mrpvn75e4a6rcfc8qqu4zt6eatgrz94744d2qxdhljc";
@@ -50,6 +53,8 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 /// A scratch directory; gone when dropped.
 pub struct Sandbox {
     dir: TempDir,
+    /// The keyring that commands find; see [`Sandbox::with_keyring`].
+    keyring: Option<Keyring>,
 }
 
 impl Sandbox {
@@ -62,7 +67,7 @@ impl Sandbox {
         for name in ["kveil", "sops"] {
             link(&program(), &dir.path().join("bin").join(name));
         }
-        Sandbox { dir }
+        Sandbox { dir, keyring: None }
     }
 
     /// One whose home holds the identity of [`RECIPIENT_1`] in the default place.
@@ -72,6 +77,17 @@ impl Sandbox {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, format!("{IDENTITY_1}\n")).unwrap();
         sandbox
+    }
+
+    /// The same, where gpg finds this keyring.
+    pub fn with_keyring(mut self, keyring: Keyring) -> Sandbox {
+        self.keyring = Some(keyring);
+        self
+    }
+
+    /// The keyring of [`Sandbox::with_keyring`].
+    pub fn keyring(&self) -> &Keyring {
+        self.keyring.as_ref().expect("a sandbox with a keyring")
     }
 
     /// The home directory.
@@ -159,6 +175,9 @@ impl Sandbox {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         // Only a few of genuine sops's own words.
         command.env("SOPS_DISABLE_VERSION_CHECK", "1").env("RUST_BACKTRACE", "0");
+        if let Some(keyring) = &self.keyring {
+            command.env("GNUPGHOME", keyring.home());
+        }
         Call { command, input: None }
     }
 }
