@@ -62,6 +62,7 @@ install_peers() {
 have cargo || { say "cargo is missing: install Rust" >&2; exit 1; }
 have git || missing git "some tests work in a repository of their own"
 have python3 || missing python3 "the benchmark, a plugin of the tests and their terminal are Python programs"
+have gpg || missing gpg "PGP recipients are tested with it"
 install_peers
 
 locked=()

@@ -321,3 +321,33 @@ impl Selectors {
 pub fn conflict(first: &str, second: &str) -> Error {
     Error::new(Kind::ConflictingFlags, format!("{first} and {second} exclude each other")).hint("give one of them")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipient::Environment;
+
+    fn context() -> Context {
+        let mut context = Context::of_process("kveil", false);
+        context.environment = Environment::fixed([("SOPS_GCP_KMS_IDS", "projects/p/ k, ")]);
+        context
+    }
+
+    #[test]
+    fn keys_of_aws_carry_role_context_and_profile_in_this_order() {
+        let recipients = Recipients {
+            kms: vec!["arn:aws:kms:r:1:key/a+arn:aws:iam::1:role/r, arn:aws:kms:r:1:key/b".to_owned()],
+            pgp: vec!["97C5A80A0101996640EF AD0FEF8D840356324056".to_owned()],
+            aws_profile: Some("prod".to_owned()),
+            encryption_context: Some("b:2,a:1,b:3".to_owned()),
+            ..Recipients::default()
+        };
+        let group = recipients.group(&context()).unwrap();
+        let extra = |at: usize| group[at].extra.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        assert_eq!(extra(0), ["role=arn:aws:iam::1:role/r", "context.a=1", "context.b=3", "aws_profile=prod"]);
+        assert_eq!(extra(1), ["context.a=1", "context.b=3", "aws_profile=prod"]);
+        assert_eq!(group.iter().map(|spec| spec.kind).collect::<Vec<_>>(), ["kms", "kms", "gcp_kms", "pgp"]);
+        assert_eq!((group[2].text.as_str(), group[3].text.as_str()), ("projects/p/k", "97C5A80A0101996640EFAD0FEF8D840356324056"));
+        assert!(group[2].extra.is_empty() && group[3].extra.is_empty());
+    }
+}

@@ -289,3 +289,20 @@ pub fn shared(groups: &[Vec<RecipientSpec>]) -> Vec<String> {
 fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
     a.kind == b.kind && a.text == b.text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_by_flag_counts_for_flat_keys_of_the_rule_only() {
+        let pairs = [("context.a".to_owned(), "1".to_owned())];
+        let extra = |rule: &str| {
+            let config = config::parse(&format!("creation_rules:\n  - {rule}\n"), ".sops.yaml").unwrap();
+            let groups = groups(Vec::new(), config.rule_for("f").map(|(_, rule)| rule), &pairs).unwrap();
+            groups[0].iter().map(|spec| spec.extra.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(extra("{kms: 'arn:k+arn:r', aws_profile: p, pgp: F}"), ["", "role context.a aws_profile"]);
+        assert_eq!(extra("{key_groups: [{kms: [{arn: 'arn:k', aws_profile: p}]}]}"), ["aws_profile"]);
+    }
+}
