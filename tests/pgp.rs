@@ -171,3 +171,30 @@ fn the_decryption_order_decides_which_identity_opens() {
         assert_eq!(sandbox.read("calls").len() / 5, expected, "genuine sops, {order:?}");
     }
 }
+
+#[test]
+fn rotated_and_rewrapped_files_open_with_gpg() {
+    let Some(sandbox) = ready() else { return };
+    let opens = |name: &str, order: &str| {
+        let call = sandbox.sops(["decrypt", name]).env("SOPS_DECRYPTION_ORDER", order);
+        assert_eq!(call.run().text(), PLAIN);
+        if let Some(genuine) = sandbox.genuine(["decrypt", name]) {
+            assert_eq!(genuine.run().text(), "a: value\nb:\n    - 1\n    - two\n");
+        }
+    };
+    let sealed = sandbox.kveil(["encrypt", "--pgp", &FPR.to_lowercase(), "plain.yaml"]).run().ok();
+    let file = sandbox.write("sealed.yaml", &sealed);
+    sandbox.sops(["rotate", "-i", "sealed.yaml"]).run().ok();
+    opens("sealed.yaml", "pgp");
+    let rotated = sandbox.read("sealed.yaml");
+    assert!(rotated != sealed && String::from_utf8(rotated).unwrap().contains(&format!("fp: {}", FPR.to_lowercase())));
+    // The rule names the same key in another spelling, and one more recipient: the key's entry stays as it is.
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - pgp: '{FPR}'\n    age: {RECIPIENT_1}\n"));
+    let before = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
+    sandbox.sops(["updatekeys", "-y", "sealed.yaml"]).run().ok();
+    let after = std::fs::read_to_string(file).unwrap();
+    let entry = |text: &str| text.split_once("    pgp:\n").unwrap().1.split_once("    unencrypted").unwrap().0.to_owned();
+    assert_eq!(entry(&after), entry(&before));
+    assert!(after.contains(RECIPIENT_1));
+    opens("sealed.yaml", "pgp");
+}
