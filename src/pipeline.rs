@@ -6,6 +6,7 @@ pub mod update;
 use zeroize::Zeroizing;
 
 use crate::datakey::{self, DataKey};
+use crate::document::index_path::{self, Index};
 use crate::document::resolve::Type;
 use crate::document::value::Value;
 use crate::document::{Document, Format};
@@ -147,7 +148,7 @@ fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Resu
 /// # Errors
 /// `BadPath` (91) for a path that can't be parsed, `Generic` (1) if nothing is there.
 pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
-    let steps = parse_index_path(path)?;
+    let steps = index_path::parse(path, Kind::BadPath)?;
     let document = format.parse(text)?;
     let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
     if root == crate::document::NONE {
@@ -157,7 +158,7 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
     for (at, step) in steps.iter().enumerate() {
         let inner = match step {
             Index::Key(key) => value.get(key),
-            Index::Item(index) => value.items().get(*index),
+            Index::Item(index) => usize::try_from(*index).ok().and_then(|index| value.items().get(index)),
         };
         value = inner.ok_or_else(|| not_there(at, path, value))?;
     }
@@ -185,30 +186,4 @@ fn not_there(at: usize, path: &str, inside: &Value) -> Error {
         Value::List(items) => error.hint(format!("there are {} items, counted from 0", items.len())),
         _ => error.hint("what stands there is a single value, with nothing inside"),
     }
-}
-
-enum Index {
-    Key(String),
-    Item(usize),
-}
-
-/// Parses `["key"][0]['x']`.
-fn parse_index_path(path: &str) -> Result<Vec<Index>> {
-    let bad = || {
-        Error::new(Kind::BadPath, "not an index path").for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]")
-    };
-    let mut rest = path.trim();
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        let inner = rest.strip_prefix('[').ok_or_else(bad)?;
-        let end = inner.find(']').ok_or_else(bad)?;
-        let word = inner[..end].trim();
-        let quoted = ['"', '\''].into_iter().find_map(|mark| word.strip_prefix(mark)?.strip_suffix(mark));
-        steps.push(match quoted {
-            Some(key) => Index::Key(key.to_owned()),
-            None => Index::Item(word.parse().map_err(|_| bad())?),
-        });
-        rest = inner[end + 1..].trim_start();
-    }
-    if steps.is_empty() { Err(bad()) } else { Ok(steps) }
 }

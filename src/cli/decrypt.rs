@@ -144,7 +144,7 @@ fn indent(context: &Context, args: &Args, format: &dyn Format) -> Result<Option<
 }
 
 fn shown(args: &Args, text: Zeroizing<String>, from: &dyn Format, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
-    match args.extract.as_deref() {
+    match args.extract.as_deref().filter(|path| !path.is_empty()) {
         Some(path) => pipeline::extract(&text, from, path, to, indent),
         None if from.name() == to.name() => Ok(text),
         None => pipeline::convert(&text, from, to, indent),

@@ -154,7 +154,7 @@ impl Document<'_> {
     }
 
     /// The indentation step of the file: that of the first nested block collection.
-    fn step_inside(&self, id: NodeId, column: usize) -> usize {
+    pub(super) fn step_inside(&self, id: NodeId, column: usize) -> usize {
         let root = self.parts[self.node(id).document as usize].root;
         let nested = self.children(root).find(|child| {
             let node = self.node(*child);

@@ -6,8 +6,10 @@
 mod block;
 mod block_scalar;
 mod carry;
+pub mod change;
 mod comment;
 pub mod edit;
+pub mod index_path;
 pub mod json;
 pub mod layout;
 mod number;

@@ -1,5 +1,6 @@
 //! Kubernetes objects in a file: who they are (KRM), and which of their values are secret.
 
+pub mod decoded;
 pub mod secret;
 
 use std::collections::HashSet;
