@@ -17,6 +17,8 @@ pub enum Kind {
     Emit,
     /// An encryption context of a KMS that can't be parsed.
     BadContext,
+    /// An index or a value given to `set` or `unset` that can't be read, or doesn't fit what is there.
+    BadIndex,
     /// Flags or selectors that exclude each other, or a missing `--filename-override`.
     ConflictingFlags,
     /// A tree that can't be encrypted as asked.
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Unwritable => 3,
             Kind::Emit => 4,
             Kind::BadContext => 6,
+            Kind::BadIndex => 7,
             Kind::ConflictingFlags => 8,
             Kind::EncryptTree => 23,
             Kind::DecryptTree => 25,

@@ -1,5 +1,6 @@
 //! JSON (RFC 8259) on the same index as YAML: an object is a mapping in flow style, a string a double-quoted scalar.
 
+use super::change::{self, Place};
 use super::edit::Edits;
 use super::render::Style;
 use super::resolve::{self, ResolveError, Scalar, Type};
@@ -79,6 +80,14 @@ impl Format for Json {
 
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String> {
         json_second::read(text)
+    }
+
+    fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {
+        change::put_flow(document, place, value, edits)
+    }
+
+    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut Edits) -> Result<()> {
+        change::take_out_of_flow(document, id, edits)
     }
 
     fn print_fragment(&self, value: &Value, indent: Option<usize>) -> String {

@@ -437,6 +437,16 @@ pub trait Format: Sync {
     fn without_repeats(&self, text: &str) -> Option<String>;
     /// A second, independent reader's view of `text`, for checking an output before it is written.
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String>;
+    /// The edits that put `value` at `place` in the file's own layout (see [`change::set`]).
+    ///
+    /// # Errors
+    /// `Generic` (1) for a place or a layout that can't take it; `Emit` (4) for a value that the format has no form for.
+    fn put(&self, document: &Document<'_>, place: change::Place<'_>, value: &value::Value, edits: &mut edit::Edits) -> Result<()>;
+    /// The edits that take the entry with the value `id`, or the item `id`, out of its collection.
+    ///
+    /// # Errors
+    /// `Generic` (1) for a layout that isn't understood.
+    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut edit::Edits) -> Result<()>;
     /// A list, which is no file of its own, as `--extract` shows it.
     fn print_fragment(&self, value: &value::Value, indent: Option<usize>) -> String;
     /// Trees as genuine sops would print them in this format.

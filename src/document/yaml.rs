@@ -10,6 +10,7 @@ use super::render::{self, Style};
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
+use super::change::{self, Place};
 use super::{comment, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
@@ -69,6 +70,14 @@ impl Format for Yaml {
 
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String> {
         second::yaml(text)
+    }
+
+    fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {
+        change::yaml::put(document, place, value, edits)
+    }
+
+    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut Edits) -> Result<()> {
+        change::yaml::take_out(document, id, edits)
     }
 
     fn print_fragment(&self, value: &Value, indent: Option<usize>) -> String {
