@@ -220,6 +220,25 @@ fn refuse_infinities(value: &Value, path: String) -> Result<()> {
     }
 }
 
+/// The value that `text` says in JSON: of any kind, alone.
+///
+/// # Errors
+/// `BadIndex` (7), without a word of the text.
+pub fn value_of(text: &str) -> Result<Value> {
+    let bad = || {
+        let error = Error::new(ErrorKind::BadIndex, "the value isn't valid JSON");
+        error.hint("strings need double quotes of their own: '\"text\"'; numbers, true, false, null, {…} and […] stand bare")
+    };
+    let whole = zeroize::Zeroizing::new(format!("{{\"\":{text}}}"));
+    let document = json_scan::parse(&whole).map_err(|_| bad())?;
+    let root = root_of(&document).ok_or_else(bad)?;
+    let mut values = document.entries(root).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(only), None) => Value::of(&document, only).map_err(|_| bad()),
+        _ => Err(bad()),
+    }
+}
+
 /// Writes a decrypted value: text as a JSON string, everything else as genuine sops prints it. JSON holds no infinity
 /// or NaN (see [`resolve::json_holds`]), which become strings.
 pub fn render(value: &Scalar<'_>, out: &mut String) {
@@ -583,6 +602,17 @@ mod tests {
         );
         let error = Json.print(&[list(Value::Scalar(Type::Float, b"+Inf".to_vec()))], None).unwrap_err();
         assert_eq!((error.kind, error.key_path.as_deref()), (ErrorKind::Emit, Some("a[0]")));
+    }
+
+    #[test]
+    fn a_value_stands_alone() {
+        for text in ["1", " \"x\" ", "{\"a\":[1,2.5,null]}", "[]", "true\n"] {
+            assert!(value_of(text).is_ok(), "{text}");
+        }
+        for text in ["", "x", "1 2", "1,\"b\":2", "1}", "1}{", "1e400", "{\"a\":1,\"a\":2}", "'x'", "secret", "\"x"] {
+            let error = value_of(text).err().unwrap();
+            assert!(error.kind == ErrorKind::BadIndex && error.position.is_none() && !error.to_string().contains("secret"), "{text}");
+        }
     }
 
     #[test]

@@ -174,16 +174,7 @@ fn replace_by_collection(document: &Document<'_>, id: NodeId, value: &Value, edi
             return Ok(());
         }
         Role::Item => {
-            let dash = dash_of(document, id).map_or(0, |dash| document.column(dash));
-            let start = document.column(start_of(document, id));
-            let anchored = document.props(id).anchor_span.is_some();
-            let bare = anchored || node.span.start == node.span.end || start <= dash;
-            // An omitted item is filled one blank behind its dash.
-            let column = if bare && !anchored { dash + 2 } else if bare { dash + printer.habits.item } else { start };
-            printer.inline(value, dash, column, &mut text);
-            if anchored {
-                text.insert_str(0, &format!("{}{}", printer.newline, " ".repeat(column)));
-            }
+            item_by_collection(document, id, value, &printer, &mut text);
         }
         _ => printer.after_key(value, document.parent_column(id), &mut text),
     }
@@ -192,6 +183,25 @@ fn replace_by_collection(document: &Document<'_>, id: NodeId, value: &Value, edi
         return replace_block(document, id, first, below, end, edits);
     }
     replace_token(document, id, &text, edits)
+}
+
+/// A collection behind a dash: where the old item began, on lines of its own if that did or has an anchor.
+fn item_by_collection(document: &Document<'_>, id: NodeId, value: &Value, printer: &Printer<'_>, text: &mut String) {
+    let node = document.node(id);
+    let dash = dash_of(document, id).unwrap_or_default();
+    let column = document.column(dash);
+    let start = start_of(document, id);
+    let anchored = document.props(id).anchor_span.is_some();
+    let below = node.is_collection() && document.source[dash..start.max(dash)].contains('\n');
+    if anchored || below {
+        let inside = if below && !anchored { document.column(start) } else { column + printer.habits.item };
+        text.push_str(printer.newline);
+        text.extend(std::iter::repeat_n(' ', inside));
+        return printer.inline(value, column, inside, text);
+    }
+    // An omitted item is filled one blank behind its dash.
+    let omitted = node.span.start == node.span.end || start <= dash;
+    printer.inline(value, column, if omitted { column + 2 } else { document.column(start) }, text);
 }
 
 /// Puts a collection's lines in the place of a scalar, an alias or brackets.

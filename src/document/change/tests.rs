@@ -1,15 +1,8 @@
 use super::super::index_path;
-use super::super::json::Json;
+use super::super::json::{self, Json};
 use super::super::yaml::Yaml;
 use super::*;
 use crate::document::Format;
-
-/// The value that a JSON text means, with comments and order.
-fn value(json: &str) -> Value {
-    let text = format!("{{\"v\": {json}}}");
-    let document = Json.parse(&text).unwrap();
-    Value::of(&document, 2).unwrap()
-}
 
 fn format(text: &str) -> &'static dyn Format {
     if text.starts_with('{') && text.contains('"') { &Json } else { &Yaml }
@@ -17,7 +10,7 @@ fn format(text: &str) -> &'static dyn Format {
 
 fn after_set(text: &str, path: &str, json: &str) -> Result<String> {
     let document = format(text).parse(text)?;
-    set(&document, &index_path::parse(path, ErrorKind::BadIndex)?, &value(json)).map(|text| text.to_string())
+    set(&document, &index_path::parse(path, ErrorKind::BadIndex)?, &json::value_of(json).unwrap()).map(|text| text.to_string())
 }
 
 fn after_unset(text: &str, path: &str) -> Result<Option<String>> {

@@ -152,7 +152,9 @@ proptest! {
         let style = [Style::Plain, Style::Single, Style::Double][style];
         let mut typed = String::new();
         crate::document::render::quoted(style, &Scalar::text(&bytes), false, &mut typed);
-        let text = back("  a: YWJj\n", &format!("  a: {typed}\n"));
-        prop_assert_eq!(text, format!("  a: {}\n", if bytes.is_empty() { typed.clone() } else { encode(bytes.as_bytes()).to_string() }));
+        let text = secret(&back("  a: YWJj\n", &format!("  a: {typed}\n")));
+        let document = yaml::parse(&text).unwrap();
+        let wanted = encode(bytes.as_bytes());
+        prop_assert_eq!(document.text(super::values(&document)[0].id), wanted.as_str());
     }
 }
