@@ -162,6 +162,14 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
         };
         value = inner.ok_or_else(|| not_there(at, path, value))?;
     }
+    part(value, to, indent)
+}
+
+/// One value of a file, as `--extract` shows it.
+///
+/// # Errors
+/// Those of [`Format::print`].
+pub fn part(value: &Value, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
     match value {
         Value::Map(_) => to.print(std::slice::from_ref(value), indent).map(Zeroizing::new),
         Value::List(_) => Ok(Zeroizing::new(to.print_fragment(value, indent))),

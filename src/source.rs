@@ -38,11 +38,22 @@ impl Source {
     /// `NoFile` (100) for a missing file, `Unreadable` (2) for a directory, a file that can't be opened, or text that
     /// isn't UTF-8.
     pub fn read(&self) -> Result<Zeroizing<String>> {
-        let bytes = match self {
-            Source::Stdin => read_all(&mut std::io::stdin().lock(), 0).map_err(|why| io_error(&why, "read"))?,
-            Source::File(path) => read_file(path)?,
-        };
-        utf8(bytes)
+        utf8(self.bytes()?)
+    }
+
+    /// All of it, whatever it is.
+    ///
+    /// # Errors
+    /// As [`Source::read`], but for text that isn't UTF-8.
+    pub fn read_bytes(&self) -> Result<Zeroizing<Vec<u8>>> {
+        self.bytes().map(Zeroizing::new)
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Source::Stdin => read_all(&mut std::io::stdin().lock(), 0).map_err(|why| io_error(&why, "read")),
+            Source::File(path) => read_file(path),
+        }
     }
 }
 

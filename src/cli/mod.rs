@@ -14,6 +14,7 @@ mod files;
 mod filestatus;
 mod flags;
 mod groups;
+mod in_place;
 #[cfg(feature = "age")]
 mod init;
 #[cfg(feature = "age")]
@@ -23,8 +24,11 @@ mod recipients;
 mod report;
 mod rewrite;
 mod rotate;
+mod set;
 mod settings;
+mod unset;
 mod updatekeys;
+mod view;
 
 use std::ffi::OsString;
 
@@ -64,6 +68,9 @@ pub static COMMANDS: &[Command] = &[
     command!("keygen", keygen),
     command!("encrypt", encrypt),
     command!("decrypt", decrypt),
+    command!("view", view),
+    command!("set", set),
+    command!("unset", unset),
     command!("rotate", rotate),
     command!("updatekeys", updatekeys),
     command!("groups", groups),

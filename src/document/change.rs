@@ -48,6 +48,7 @@ pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Zer
         let error = Error::new(ErrorKind::AlreadyEncrypted, "a top-level `sops` entry is the file's metadata");
         return Err(error.hint("a key of your own needs another name"));
     }
+    let value = &document.format.held(value.clone())?;
     let mut wanted = tree::documents(document)?;
     let Some(first) = wanted.first_mut() else { return Err(nowhere()) };
     tree::set(first, path, value)?;
@@ -96,7 +97,8 @@ pub fn unset(document: &Document<'_>, path: &[Index]) -> Result<Option<Zeroizing
 }
 
 fn refuse_path(path: &[Index]) -> Result<()> {
-    let bad = |message| Err(Error::new(ErrorKind::BadIndex, message).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]"));
+    let bad =
+        |message| Err(Error::new(ErrorKind::BadIndex, message).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]"));
     if path.is_empty() {
         return bad("the index is empty");
     }
@@ -104,6 +106,11 @@ fn refuse_path(path: &[Index]) -> Result<()> {
         return bad("an index can't be negative");
     }
     Ok(())
+}
+
+/// For formats whose files are changed as a whole.
+pub(super) fn unchangeable(format: &str) -> Error {
+    Error::new(ErrorKind::Generic, format!("single values of {format} files can't be set or unset")).hint("change the file with edit")
 }
 
 fn nowhere() -> Error {
@@ -149,7 +156,11 @@ fn write_out_aliases(document: &Document<'_>, place: Place<'_>, edits: &mut Edit
             continue;
         }
         if node.role == Role::Key {
-            return Err(document.error(id, ErrorKind::Generic, "an alias that is a key depends on what would change, expected a key of its own"));
+            return Err(document.error(
+                id,
+                ErrorKind::Generic,
+                "an alias that is a key depends on what would change, expected a key of its own",
+            ));
         }
         let copy = Value::of(document, id)?;
         document.format.put(document, Place::Node(id), &copy, edits)?;

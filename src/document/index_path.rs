@@ -1,5 +1,6 @@
 //! Index paths as sops writes them on the command line: `["data"]["password"]`, `["list"][0]`, `['key']`.
 
+use super::{Document, Kind as NodeKind, NONE, NodeId};
 use crate::error::{Error, Kind, Result};
 
 /// A step of an index path.
@@ -30,6 +31,97 @@ fn step(part: &str) -> Option<Index> {
 fn refused(path: &str, kind: Kind) -> Error {
     let what = if kind == Kind::BadPath { "error parsing --extract path: not an index path" } else { "not an index path" };
     Error::new(kind, what).for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]")
+}
+
+/// Reads a path as people write it, `data.password` or `list[2].name`, in the light of what `document` holds. `flat`
+/// names top-level mappings whose keys have dots of their own, such as `tls.crt`.
+///
+/// # Errors
+/// `BadIndex` (7) if it can mean several things: a key with a dot, or a key inside another.
+pub fn dotted(document: &Document<'_>, path: &str, flat: &[&str]) -> Result<Vec<Index>> {
+    let opaque = flat.iter().find_map(|name| Some((name, path.strip_prefix(name)?.strip_prefix('.')?)));
+    if let Some((name, key)) = opaque.filter(|(_, key)| !key.is_empty()) {
+        return Ok(vec![Index::Key((*name).to_string()), Index::Key(key.to_owned())]);
+    }
+    let mut search = Search { document, found: Vec::new(), open: Vec::new() };
+    search.walk(document.parts.first().map_or(NONE, |part| part.root), path, Vec::new());
+    match search.found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => search.new_entry().ok_or_else(|| unclear(path)),
+        _ => Err(unclear(path)),
+    }
+}
+
+fn unclear(path: &str) -> Error {
+    Error::new(Kind::BadIndex, "it isn't clear which key this path means")
+        .for_key(path)
+        .hint("write it as an index, such as [\"data\"][\"password\"] or [\"list\"][0]")
+}
+
+/// All ways to read a dotted path.
+struct Search<'d, 's> {
+    document: &'d Document<'s>,
+    /// Paths of what is there.
+    found: Vec<Vec<Index>>,
+    /// Paths to collections, and what is left over there.
+    open: Vec<(Vec<Index>, NodeId, &'d str)>,
+}
+
+impl<'d> Search<'d, '_> {
+    fn walk(&mut self, id: NodeId, rest: &'d str, path: Vec<Index>) {
+        if rest.is_empty() {
+            return self.found.push(path);
+        }
+        let document = self.document;
+        let node = if id == NONE { None } else { Some(document.node(id)) };
+        match node.map(|node| node.kind) {
+            None | Some(NodeKind::Scalar) => return,
+            Some(NodeKind::Alias) => return self.walk(document.node(id).target(), rest, path),
+            Some(NodeKind::Mapping) => {
+                for (key, value) in document.entries(id) {
+                    let name = document.key_text(key);
+                    if let Some(rest) = rest.strip_prefix(name).and_then(after_step).filter(|_| !name.is_empty()) {
+                        self.walk(value, rest, [path.as_slice(), &[Index::Key(name.to_owned())]].concat());
+                    }
+                }
+            }
+            Some(NodeKind::Sequence) => {
+                if let Some((at, rest)) = item(rest)
+                    && let Some(child) = usize::try_from(at).ok().and_then(|at| document.children(id).nth(at))
+                {
+                    self.walk(child, rest, [path.as_slice(), &[Index::Item(at)]].concat());
+                }
+            }
+        }
+        self.open.push((path, id, rest));
+    }
+
+    /// A new key or item of the one collection that most of the path leads to.
+    fn new_entry(self) -> Option<Vec<Index>> {
+        let least = self.open.iter().map(|(.., rest)| rest.len()).min()?;
+        let mut nearest = self.open.into_iter().filter(|(.., rest)| rest.len() == least);
+        let (path, id, rest) = nearest.next()?;
+        let step = match self.document.node(id).kind {
+            NodeKind::Sequence => item(rest).filter(|(_, rest)| rest.is_empty()).map(|(at, _)| Index::Item(at)),
+            _ => (!rest.contains(['.', '[', ']'])).then(|| Index::Key(rest.to_owned())),
+        };
+        let clear = nearest.next().is_none();
+        step.filter(|_| clear).map(|step| [path.as_slice(), &[step]].concat())
+    }
+}
+
+/// What follows a step: nothing, a dot and more, or a bracket.
+fn after_step(rest: &str) -> Option<&str> {
+    match rest.strip_prefix('.') {
+        Some(more) => (!more.is_empty()).then_some(more),
+        None => (rest.is_empty() || rest.starts_with('[')).then_some(rest),
+    }
+}
+
+/// `[7]`, and what follows.
+fn item(rest: &str) -> Option<(i64, &str)> {
+    let (number, rest) = rest.strip_prefix('[')?.split_once(']')?;
+    Some((number.parse().ok()?, after_step(rest)?))
 }
 
 /// The path in the same form, for messages.
@@ -68,6 +160,32 @@ mod tests {
         }
         for path in ["a", r#"["a"] "#, r#"[ "a"]"#, r#"["a"] ["b"]"#, "[x]", "[1 ]", "[1", r#"["a[b"]"#, "[]", "[\"]"] {
             assert_eq!(read(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn dotted_paths_mean_what_is_there() {
+        let text = "a:\n  b: 1\n  c.d: 2\n  l: [{m: 1}, 2]\na.b: 3\nx.y: {z: 1}\nx: {q: 1}\nr: &r {s: 1}\nt: *r\ndata: {}\n";
+        let document = crate::document::yaml::parse(text).unwrap();
+        let read = |path: &str| dotted(&document, path, &["data"]).map(|steps| shown(&steps)).unwrap_or_default();
+        for (path, wanted) in [
+            ("a", r#"["a"]"#),
+            ("a.c.d", r#"["a"]["c.d"]"#),
+            ("a.l[0].m", r#"["a"]["l"][0]["m"]"#),
+            ("a.l[9]", r#"["a"]["l"][9]"#),
+            ("a.new", r#"["a"]["new"]"#),
+            ("x.y.z", r#"["x.y"]["z"]"#),
+            ("x.y.new", r#"["x.y"]["new"]"#),
+            ("x.q", r#"["x"]["q"]"#),
+            ("t.s", r#"["t"]["s"]"#),
+            ("new", r#"["new"]"#),
+            ("data.tls.crt", r#"["data"]["tls.crt"]"#),
+            ("data.a[0]", r#"["data"]["a[0]"]"#),
+        ] {
+            assert_eq!(read(path), wanted, "{path}");
+        }
+        for path in ["a.b", "a.new.other", "new.other", "a.l[0", "a.l.0", "a.", ".a", "", "a..b", "a.b.c", "data."] {
+            assert_eq!(read(path), "", "{path}");
         }
     }
 

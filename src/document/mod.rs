@@ -437,16 +437,27 @@ pub trait Format: Sync {
     fn without_repeats(&self, text: &str) -> Option<String>;
     /// A second, independent reader's view of `text`, for checking an output before it is written.
     fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String>;
+    /// The value that this format holds where `value` is put: formats without types hold its text.
+    ///
+    /// # Errors
+    /// `Emit` (4) for a value that the format has no form for.
+    fn held(&self, value: value::Value) -> Result<value::Value> {
+        Ok(value)
+    }
     /// The edits that put `value` at `place` in the file's own layout (see [`change::set`]).
     ///
     /// # Errors
-    /// `Generic` (1) for a place or a layout that can't take it; `Emit` (4) for a value that the format has no form for.
-    fn put(&self, document: &Document<'_>, place: change::Place<'_>, value: &value::Value, edits: &mut edit::Edits) -> Result<()>;
+    /// `Generic` (1) for a place or a layout that can't take it.
+    fn put(&self, _document: &Document<'_>, _place: change::Place<'_>, _value: &value::Value, _edits: &mut edit::Edits) -> Result<()> {
+        Err(change::unchangeable(self.name()))
+    }
     /// The edits that take the entry with the value `id`, or the item `id`, out of its collection.
     ///
     /// # Errors
     /// `Generic` (1) for a layout that isn't understood.
-    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut edit::Edits) -> Result<()>;
+    fn take_out(&self, _document: &Document<'_>, _id: NodeId, _edits: &mut edit::Edits) -> Result<()> {
+        Err(change::unchangeable(self.name()))
+    }
     /// A list, which is no file of its own, as `--extract` shows it.
     fn print_fragment(&self, value: &value::Value, indent: Option<usize>) -> String;
     /// Trees as genuine sops would print them in this format.

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use granit_parser::{Event as Granit, Options, Parser, ScalarStyle, ScanError, Span as GranitSpan, StructureStyle, Tag};
 
 use super::block_scalar::BlockScalar;
+use super::change::{self, Place};
 use super::render::{self, Style};
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
-use super::change::{self, Place};
 use super::{comment, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
 

@@ -11,7 +11,7 @@ use crate::document::change::place::{put_text, scalar_text};
 use crate::document::edit::Edits;
 use crate::document::render::Style;
 use crate::document::resolve::{Scalar, Type};
-use crate::document::{Document, Format, Kind, NodeId, Span};
+use crate::document::{Document, Format, Kind, NONE, NodeId, Span};
 use crate::error::Result;
 
 /// The tag of YAML for bytes.
@@ -20,6 +20,12 @@ const BINARY: &str = "tag:yaml.org,2002:binary";
 /// Whether `object` is a Secret of the core group.
 pub fn is_secret(object: &Object<'_>) -> bool {
     object.kind == "Secret" && object.api_version == "v1"
+}
+
+/// Whether the first document of a file is a Secret.
+pub fn opens_with_secret(document: &Document<'_>) -> bool {
+    let root = document.parts.first().map_or(NONE, |part| part.root);
+    root != NONE && object(document, root).is_some_and(|object| is_secret(&object))
 }
 
 /// The bytes of a base64 text as Kubernetes reads it: standard alphabet, padded, line breaks ignored.

@@ -130,7 +130,9 @@ fn opening(document: &Document<'_>, id: NodeId) -> Result<usize> {
         Role::Item => dash_of(document, id).map(|dash| dash + 1),
         Role::Root | Role::Key => None,
     };
-    let at = found.ok_or_else(|| document.error(id, ErrorKind::Generic, "the layout around this value isn't understood").hint("change it with edit"))?;
+    let at = found.ok_or_else(|| {
+        document.error(id, ErrorKind::Generic, "the layout around this value isn't understood").hint("change it with edit")
+    })?;
     let anchor = document.props(id).anchor_span.map_or(at, |anchor| anchor.end as usize);
     Ok(anchor.max(at))
 }

@@ -251,8 +251,10 @@ impl<'d> Writer<'d> {
 /// Whether the file's JSON has no blank behind its colons.
 fn is_tight(document: &Document<'_>, collection: NodeId) -> bool {
     let keys = (collection..document.nodes.len() as NodeId).chain(0..collection).find(|id| document.node(*id).role == Role::Key);
-    keys.is_some_and(|key| document.source[document.node(key).span.end as usize..].starts_with(":") && {
-        let value = document.node(key + 1).span.start;
-        value == document.node(key).span.end + 1
+    keys.is_some_and(|key| {
+        document.source[document.node(key).span.end as usize..].starts_with(":") && {
+            let value = document.node(key + 1).span.start;
+            value == document.node(key).span.end + 1
+        }
     })
 }

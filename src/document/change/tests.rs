@@ -78,7 +78,12 @@ fn what_is_there_already_stays_as_it_is_written() {
 
 #[test]
 fn a_collection_takes_the_place_of_a_scalar() {
-    sets("a: x # c\nb: 1\n", r#"["a"]"#, r#"{"k": "v", "l": [1, {"m": 2}], "e": {}}"#, "a: # c\n  k: v\n  l:\n    - 1\n    - m: 2\n  e: {}\nb: 1\n");
+    sets(
+        "a: x # c\nb: 1\n",
+        r#"["a"]"#,
+        r#"{"k": "v", "l": [1, {"m": 2}], "e": {}}"#,
+        "a: # c\n  k: v\n  l:\n    - 1\n    - m: 2\n  e: {}\nb: 1\n",
+    );
     sets("m:\n    k: v\nl:\n- x\na: x\n", r#"["a"]"#, r#"{"k": [1]}"#, "m:\n    k: v\nl:\n- x\na:\n    k:\n    - 1\n");
     sets("a: &x x\nb: *x\n", r#"["a"]["k"]"#, r#""v""#, "a: &x\n  k: v\nb: x\n");
     sets("a: !!str x\n", r#"["a"]"#, "[1]", "a:\n  - 1\n");

@@ -1,0 +1,94 @@
+//! One encrypted file that a verb changes in place: opened, changed as plain text, sealed with what didn't change kept
+//! byte for byte, verified, replaced in one step.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::context::Context;
+use super::flags::{Common, DecryptionOrder, Types};
+use super::{clock, report};
+use crate::document::Document;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::next;
+use crate::recipient::Identities;
+use crate::source::{self, Source};
+
+/// Flags of the verbs that change one file.
+#[derive(Args)]
+pub struct Flags {
+    /// Don't compare the MAC: the changed file gets a new one
+    #[arg(long)]
+    ignore_mac: bool,
+    /// Write into the file itself where it can't be replaced in one step (a bind mount, hard links)
+    #[arg(long)]
+    write_through: bool,
+    #[command(flatten)]
+    order: DecryptionOrder,
+    #[command(flatten)]
+    types: Types,
+    #[arg(long, hide = true)]
+    shamir_secret_sharing_threshold: Option<i64>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Changes the file `name`: `change` gets its plain text, and gives the new one, or [`None`] to leave the file alone. A
+/// text that didn't change leaves it alone, too.
+///
+/// # Errors
+/// `Unreadable` (2) for a missing file, as in sops; `ConflictingFlags` (8) for what isn't a regular file or would become
+/// another format; those of decrypting and encrypting.
+pub fn change(
+    context: &Context,
+    flags: &Flags,
+    name: &str,
+    change: impl FnOnce(&Document<'_>) -> Result<Option<Zeroizing<String>>>,
+) -> Result<()> {
+    flags.common.check()?;
+    changed(context, flags, name, change).map_err(|error| error.in_file(name))
+}
+
+fn changed(
+    context: &Context,
+    flags: &Flags,
+    name: &str,
+    change: impl FnOnce(&Document<'_>) -> Result<Option<Zeroizing<String>>>,
+) -> Result<()> {
+    let order = flags.order.kinds()?;
+    let path = PathBuf::from(name);
+    if name == "-" {
+        return Err(Error::new(Kind::ConflictingFlags, "standard input can't be changed in place").hint("name a file"));
+    }
+    if !path.is_dir() {
+        source::refuse_irregular(&path)?;
+    }
+    let text = Source::File(path.clone()).read().map_err(missing_is_unreadable)?;
+    let format = flags.types.input(name, &text)?;
+    if flags.types.output(format)?.name() != format.name() {
+        let error = Error::new(Kind::ConflictingFlags, "--output-type would make another format of the file");
+        return Err(error.hint("leave it out; decrypt --output-type converts"));
+    }
+    let identities = Identities::new(context.environment.clone());
+    let opened = next::open(&text, format, &identities, &order, flags.ignore_mac);
+    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    let opened = opened?;
+    opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
+    let plain = format.parse(&opened.plain)?;
+    let Some(after) = change(&plain)? else { return Ok(()) };
+    let sealed = next::reseal(&opened, &after, &clock::now())?;
+    match () {
+        () if *sealed == *text => Ok(()),
+        () if flags.write_through => source::write_through(&path, &sealed),
+        () => source::write(&path, &sealed, false),
+    }
+}
+
+/// The verbs that change a file have 2 for a missing one, as in sops.
+fn missing_is_unreadable(mut error: Error) -> Error {
+    if error.kind == Kind::NoFile {
+        error.kind = Kind::Unreadable;
+    }
+    error
+}
