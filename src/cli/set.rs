@@ -77,6 +77,10 @@ fn operands(args: &Args) -> Result<(&str, &str)> {
     if args.value_file && args.value_stdin {
         return Err(Error::new(Kind::Generic, "cannot use both --value-file and --value-stdin").hint("give one of them"));
     }
+    if args.value.as_deref().is_some_and(looks_like_flag) {
+        let error = Error::new(Kind::Generic, "an unknown flag stands in the place of the value");
+        return Err(error.hint("--help lists the flags; a value that looks like one goes through --value-stdin"));
+    }
     match (&args.file, &args.index) {
         (Some(file), Some(index)) if !(args.value_stdin && args.value.is_some()) => Ok((file, index)),
         (Some(_), Some(_)) => {
@@ -86,6 +90,11 @@ fn operands(args: &Args) -> Result<(&str, &str)> {
         _ => Err(Error::new(Kind::NoFile, "no file specified, or index and value are missing")
             .hint("set --value-stdin FILE '[\"data\"][\"password\"]'")),
     }
+}
+
+/// A flag with a typing error must not become a secret.
+fn looks_like_flag(value: &str) -> bool {
+    value.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains(char::is_whitespace))
 }
 
 /// The path that `index` means. Dotted paths need the document to be clear; without one only the form is checked.
