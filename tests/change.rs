@@ -81,12 +81,12 @@ fn places(document: &Document<'_>) -> Vec<(Vec<Index>, NodeId)> {
 }
 
 /// The lines outside `from..to`, which must all be there still, in their order.
-fn others<'t>(text: &'t str, from: usize, to: usize) -> impl Iterator<Item = &'t str> {
+fn others(text: &str, from: usize, to: usize) -> impl Iterator<Item = &str> {
     let mut at = 0;
     text.lines().filter(move |line| {
         let start = at;
         at += line.len() + 1;
-        !(start < to && start + line.len() >= from) && !line.trim().is_empty()
+        !(line.trim().is_empty() || start < to && start + line.len() >= from)
     })
 }
 
