@@ -52,6 +52,22 @@ fn one_value_is_one_changed_line() {
     sandbox.genuine(["decrypt", "values.yaml"]).into_iter().for_each(|call| assert!(call.run().text().contains("three")));
 }
 
+/// The layout of the block was put back into brackets.
+#[test]
+fn the_last_entry_may_go_and_another_come() {
+    let sandbox = ready();
+    sandbox.write("one.yaml", "a: 1\n# end\n");
+    let encrypt = ["encrypt", "--age", RECIPIENT_1, "one.yaml"];
+    for call in [Some(sandbox.kveil(encrypt)), sandbox.genuine(encrypt)].into_iter().flatten() {
+        let sealed = call.run().ok();
+        sandbox.write("sealed.yaml", sealed);
+        sandbox.sops(["unset", "sealed.yaml", r#"["a"]"#]).run().ok();
+        assert_eq!(plain(&sandbox, "sealed.yaml"), "{}\n# end\n");
+        sandbox.sops(["set", "sealed.yaml", r#"["b"]"#, "2"]).run().ok();
+        assert_eq!(plain(&sandbox, "sealed.yaml"), "b: 2\n# end\n");
+    }
+}
+
 #[test]
 fn what_is_there_already_leaves_the_file_alone() {
     let sandbox = ready();
@@ -227,7 +243,19 @@ fn paths(document: &Document<'_>) -> Vec<Vec<Index>> {
 fn values(yaml: &[u8]) -> Option<Vec<Value>> {
     let text = std::str::from_utf8(yaml).ok()?;
     let document = Yaml.parse(text).ok()?;
-    document.parts.iter().map(|part| Value::of(&document, part.root).ok()).collect()
+    document.parts.iter().map(|part| Value::of(&document, part.root).ok().map(without_empty_items)).collect()
+}
+
+/// Genuine sops makes an item of an empty comment in a list; kveil keeps it in the record.
+fn without_empty_items(value: Value) -> Value {
+    match &value {
+        Value::Map(entries) => Value::Map(entries.iter().map(|(key, value)| (key.clone(), without_empty_items(value.clone()))).collect()),
+        Value::List(items) => {
+            let empty = |item: &&Value| matches!(item, Value::Scalar(_, bytes) if bytes.is_empty());
+            Value::List(items.iter().filter(|item| !empty(item)).cloned().map(without_empty_items).collect())
+        }
+        Value::Scalar(..) => value,
+    }
 }
 
 /// Random operations on files made by genuine sops: what genuine sops reads afterwards is the same, whoever did it.

@@ -377,6 +377,10 @@ pub fn with_block_of(earlier: &Document<'_>, text: &str, metadata: &value::Value
     let end = patched.len() - (earlier.source.len() - old.end as usize);
     let wanted = &patched[old.start as usize..end];
     let document = format.parse(text).ok()?;
+    // A block fits into neither brackets nor what was brackets.
+    if document.node(document.parts.first()?.root).flow != earlier.node(earlier.parts.first()?.root).flow {
+        return None;
+    }
     let new = format.block_span(&document)?;
     let written = document.slice(new);
     (wanted != written).then(|| Zeroizing::new(text.replace(written, wanted)))
