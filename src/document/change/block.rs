@@ -45,7 +45,8 @@ pub(super) fn replace(document: &Document<'_>, id: NodeId, value: &Value, edits:
             let text = leaf_text(document, id, leaf, document.line_end(last_byte(document, id)));
             if node.span.start == node.span.end {
                 // An omitted null: the text goes behind the colon or dash, and the anchor.
-                return insert_behind(document, opening(document, id)?, &format!(" {}", text.as_str()), edits);
+                insert_behind(document, opening(document, id)?, &text, edits);
+                return Ok(());
             }
             put(document, id, &text, edits);
             Ok(())
@@ -53,12 +54,12 @@ pub(super) fn replace(document: &Document<'_>, id: NodeId, value: &Value, edits:
     }
 }
 
-fn insert_behind(document: &Document<'_>, at: usize, text: &str, edits: &mut Edits) -> Result<()> {
+/// Puts `text` a blank behind `at`, the lines below the first one under what stands there.
+fn insert_behind(document: &Document<'_>, at: usize, text: &str, edits: &mut Edits) {
     let (first, below) = split(text);
-    edits.replace(Span::new(at, at), first);
+    edits.write(Span::new(at, at), |out| out.extend([" ", first]));
     let end = document.line_end(at);
     edits.replace(Span::new(end, end), below);
-    Ok(())
 }
 
 /// A flow collection is a token like a scalar, but its node says that it is in flow style.
@@ -142,17 +143,18 @@ fn opening(document: &Document<'_>, id: NodeId) -> Result<usize> {
 fn replace_block(document: &Document<'_>, id: NodeId, first: &str, below: &str, end: usize, edits: &mut Edits) -> Result<()> {
     let start = document.node(id).span.start as usize;
     if document.node(id).role == Role::Root {
-        edits.replace(Span::new(start, end), &format!("{first}{below}"));
+        edits.write(Span::new(start, end), |out| out.extend([first, below]));
         return Ok(());
     }
     let opening = opening(document, id)?;
     let (head, tail) = split(first);
     let line_end = document.line_end(opening);
     if start < line_end {
-        edits.replace(Span::new(start, end), &format!("{first}{below}"));
+        edits.write(Span::new(start, end), |out| out.extend([first, below]));
     } else {
-        edits.replace(Span::new(opening, opening), &if head.is_empty() { String::new() } else { format!(" {head}") });
-        edits.replace(Span::new(line_end, end), &format!("{tail}{below}"));
+        let blank = if head.is_empty() { "" } else { " " };
+        edits.write(Span::new(opening, opening), |out| out.extend([blank, head]));
+        edits.write(Span::new(line_end, end), |out| out.extend([tail, below]));
     }
     Ok(())
 }
@@ -214,9 +216,10 @@ fn replace_token(document: &Document<'_>, id: NodeId, text: &str, edits: &mut Ed
     let (start, end) = (node.span.start as usize, last_byte(document, id));
     if !first.is_empty() {
         if start == end {
-            return insert_behind(document, opening, &format!(" {text}"), edits);
+            insert_behind(document, opening, text, edits);
+        } else {
+            put(document, id, text, edits);
         }
-        put(document, id, text, edits);
         return Ok(());
     }
     if document.line_start(start) > opening {

@@ -71,11 +71,11 @@ fn append(document: &Document<'_>, collection: NodeId, last: NodeId, writer: &Wr
             edits.replace(Span::new(after.end, after.end), ",");
         }
         let closing = if after.comma.is_some() { "," } else { "" };
-        return edits.replace(Span::new(comment_end, comment_end), &format!("{separator}{entry}{closing}"));
+        return edits.write(Span::new(comment_end, comment_end), |out| out.extend([separator, entry, closing]));
     }
     match after.comma {
-        Some(comma) => edits.replace(Span::new(comma + 1, comma + 1), &format!("{separator}{entry},")),
-        None => edits.replace(Span::new(after.end, after.end), &format!(",{separator}{entry}")),
+        Some(comma) => edits.write(Span::new(comma + 1, comma + 1), |out| out.extend([separator, entry, ","])),
+        None => edits.write(Span::new(after.end, after.end), |out| out.extend([",", separator, entry])),
     }
 }
 
