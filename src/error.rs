@@ -41,6 +41,12 @@ pub enum Kind {
     NoDataKey,
     /// The file already has a `sops` block.
     AlreadyEncrypted,
+    /// `edit`: the file wasn't changed.
+    Unchanged,
+    /// `edit`: there is no editor, or it failed.
+    Editor,
+    /// A command that was run for the user ended with this code; it has said why.
+    Child(u8),
     /// Stopped by the signal of this number.
     Signal(u8),
 }
@@ -66,7 +72,10 @@ impl Kind {
             Kind::NoFile => 100,
             Kind::DuplicateOrder => 112,
             Kind::NoDataKey => 128,
+            Kind::Unchanged => 200,
+            Kind::Editor => 201,
             Kind::AlreadyEncrypted => 203,
+            Kind::Child(code) => code,
             Kind::Signal(number) => 128u8.saturating_add(number),
         }
     }

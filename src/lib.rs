@@ -26,5 +26,6 @@ pub mod shamir;
 
 pub mod pipeline;
 pub mod seal;
+pub mod variables;
 
 pub mod cli;

@@ -3,7 +3,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use zeroize::Zeroizing;
 
@@ -183,18 +182,6 @@ fn replace(target: &Path, text: &str, old: Option<&fs::Metadata>, private: bool)
     temporary.rename(target)
 }
 
-/// Temporary files that a signal must not leave behind.
-static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// Removes what is half written: called when a signal ends the process.
-pub fn clean_up() {
-    if let Ok(mut pending) = PENDING.lock() {
-        for path in pending.drain(..) {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
 /// A new file beside its target; removed when dropped before it was renamed.
 struct Temporary {
     path: PathBuf,
@@ -203,20 +190,16 @@ struct Temporary {
 
 impl Temporary {
     fn create(target: &Path) -> Result<Temporary> {
-        platform::watch_signals();
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| unwritable(target, "the system gives no random bytes"))?;
         let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let path = target.with_file_name(format!(".{name}.{:016x}.tmp", u64::from_le_bytes(random)));
-        // Registered first: between creation and registration a signal would leave the file.
-        if let Ok(mut pending) = PENDING.lock() {
-            pending.push(path.clone());
-        }
+        signals::note(&path);
         let opened = platform::private().write(true).create_new(true).open(&path);
         match opened {
             Ok(file) => Ok(Temporary { path, file }),
             Err(why) => {
-                forget(&path);
+                signals::forget(&path);
                 let error = unwritable(target, &format!("no file can be made beside it: {why}"));
                 Err(error.hint("the directory must be writable; --output writes elsewhere"))
             }
@@ -235,26 +218,21 @@ impl Temporary {
             unwritable(target, &format!("it can't be replaced in one step: {why}"))
                 .hint("--write-through writes into the file itself, --output a new file elsewhere")
         })?;
-        forget(&self.path);
+        signals::forget(&self.path);
         platform::sync_directory(target);
         Ok(())
     }
 }
 
-fn forget(path: &Path) {
-    if let Ok(mut pending) = PENDING.lock() {
-        pending.retain(|other| other != path);
-    }
-}
-
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let pending = PENDING.lock().is_ok_and(|pending| pending.contains(&self.path));
-        if pending {
+        if signals::is_noted(&self.path) {
             let _ = fs::remove_file(&self.path);
-            forget(&self.path);
+            signals::forget(&self.path);
         }
     }
 }
 
 pub mod platform;
+pub mod private;
+pub mod signals;

@@ -10,6 +10,8 @@ mod consent;
 mod context;
 mod decrypt;
 mod encrypt;
+mod exec_env;
+mod exec_file;
 mod files;
 mod filestatus;
 mod flags;
@@ -75,6 +77,8 @@ pub static COMMANDS: &[Command] = &[
     command!("updatekeys", updatekeys),
     command!("groups", groups),
     command!("recipients", recipients),
+    command!("exec-env", exec_env),
+    command!("exec-file", exec_file),
     command!("filestatus", filestatus),
     command!("config", config),
     command!("completion", completion),
@@ -108,6 +112,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match dispatch(&context, args) {
         Ok(()) => 0,
         Err(Ended::Shown(code)) => code,
+        Err(Ended::Failed(Error { kind: Kind::Child(code), .. })) => code,
         Err(Ended::Failed(error)) => {
             report::error(&context, &error);
             error.kind.exit_code()

@@ -8,10 +8,14 @@ pub use other::*;
 
 #[cfg(unix)]
 mod unix {
+    use std::ffi::{OsStr, OsString};
     use std::fs::{File, Metadata, OpenOptions, Permissions};
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
     use std::path::Path;
+    use std::process::{Child, Command};
     use std::sync::Once;
+
+    use rustix::process::{Pid, Signal};
 
     use crate::error::{Error, Kind, Result};
 
@@ -74,27 +78,155 @@ mod unix {
         }
     }
 
-    /// Removes half-written files on INT, TERM and HUP, and ends with 128 + the signal's number.
-    pub fn watch_signals() {
+    /// Calls `arrived` for each INT, TERM and HUP from here on.
+    pub fn watch_signals(arrived: fn(i32)) {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
             let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
-            std::thread::spawn(move || {
-                if let Some(signal) = signals.forever().next() {
-                    crate::source::clean_up();
-                    std::process::exit(128 + signal);
-                }
-            });
+            std::thread::spawn(move || signals.forever().for_each(arrived));
         });
     }
 
-    /// No core dump may hold a data key.
+    /// No core dump may hold a data key. Linux makes a program that this one starts dumpable again by itself; elsewhere
+    /// only the limit that [`allow_core_dumps`] can raise again is lowered.
     pub fn forbid_core_dumps() {
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+        #[cfg(not(target_os = "linux"))]
+        limit_core_dumps(|_| Some(0));
+    }
+
+    /// The data key is none of the business of programs that are started.
+    fn allow_core_dumps() {
+        #[cfg(not(target_os = "linux"))]
+        limit_core_dumps(|maximum| maximum);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn limit_core_dumps(current: impl FnOnce(Option<u64>) -> Option<u64>) {
+        let maximum = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+        let limit = rustix::process::Rlimit { current: current(maximum), maximum };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
+    }
+
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
+        allow_core_dumps();
+        let child = command.spawn();
+        forbid_core_dumps();
+        child
+    }
+
+    /// Puts a program in the place of this process: returns only if that fails.
+    pub fn replace_process(command: &mut Command) -> std::io::Error {
+        use std::os::unix::process::CommandExt;
+        allow_core_dumps();
+        command.exec()
+    }
+
+    /// The exit code of a program that ended: 128 + n after signal n.
+    pub fn exit_code(status: std::process::ExitStatus) -> u8 {
+        use std::os::unix::process::ExitStatusExt;
+        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// Whether this signal is Ctrl+C at the terminal of this process, which all programs at it get.
+    pub fn is_from_terminal(signal: i32) -> bool {
+        let foreground = || rustix::termios::tcgetpgrp(File::open("/dev/tty").ok()?).ok();
+        signal == signal_hook::consts::SIGINT && foreground() == Some(rustix::process::getpgrp())
+    }
+
+    /// Sends a signal to a program.
+    pub fn pass_on(id: u32, signal: i32) {
+        let process = i32::try_from(id).ok().and_then(Pid::from_raw);
+        if let Some((process, signal)) = process.zip(Signal::from_named_raw(signal)) {
+            let _ = rustix::process::kill_process(process, signal);
+        }
+    }
+
+    /// Asks a program to end.
+    pub fn end(id: u32) {
+        pass_on(id, signal_hook::consts::SIGTERM);
+    }
+
+    /// Makes a named pipe that only its owner can open.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn make_pipe(path: &Path) -> std::io::Result<()> {
+        Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR)?)
+    }
+
+    /// Whether there are named pipes.
+    pub const HAS_PIPES: bool = true;
+
+    /// The shell with a command line.
+    pub fn shell(line: &OsStr) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(line);
+        command
+    }
+
+    /// Bytes as a variable's value.
+    pub fn variable(bytes: &[u8]) -> Option<OsString> {
+        Some(std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec()))
+    }
+
+    /// Whether files of this directory stay in memory.
+    pub fn is_in_memory(directory: &Path) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            // linux/magic.h
+            const TMPFS: u32 = 0x0102_1994;
+            const RAMFS: u32 = 0x8584_58f6;
+            rustix::fs::statfs(directory).is_ok_and(|file_system| [TMPFS, RAMFS].contains(&(file_system.f_type as u32)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = directory;
+            false
+        }
+    }
+
+    /// Becomes another user for the rest of the run, and gives the variables that say who that is.
+    ///
+    /// # Errors
+    /// `Generic` (1): there is no such user, or this one may not become it.
+    pub fn become_user(name: &str) -> Result<Vec<(&'static str, OsString)>> {
+        let failed = |why: &str| Error::new(Kind::Generic, format!("can't become the user {name}: {why}"));
+        let user = nix::unistd::User::from_name(name).map_err(|why| failed(why.desc()))?.ok_or_else(|| failed("there is no such user"))?;
+        switch(&user).map_err(|why| failed(why.desc()))?;
+        Ok(vec![("HOME", user.dir.into_os_string()), ("USER", user.name.clone().into()), ("LOGNAME", user.name.into())])
+    }
+
+    #[cfg(not(target_vendor = "apple"))]
+    fn switch(user: &nix::unistd::User) -> nix::Result<()> {
+        use nix::unistd::{getgrouplist, setgid, setgroups, setuid};
+        let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| nix::errno::Errno::EINVAL)?;
+        setgroups(&getgrouplist(&name, user.gid)?)?;
+        setgid(user.gid)?;
+        setuid(user.uid)
+    }
+
+    /// The groups of a process can't be set from safe code there.
+    #[cfg(target_vendor = "apple")]
+    fn switch(_user: &nix::unistd::User) -> nix::Result<()> {
+        Err(nix::errno::Errno::ENOTSUP)
+    }
+
+    /// The number of names a file has.
+    pub fn names(metadata: &Metadata) -> u64 {
+        metadata.nlink()
+    }
+
+    /// Whether the file belongs to the user that runs this process.
+    pub fn is_owner(metadata: &Metadata) -> bool {
+        metadata.uid() == user()
     }
 
     /// The device that holds a path: a change on the way up is a border between file systems.
@@ -115,10 +247,12 @@ mod unix {
 
 #[cfg(not(unix))]
 mod other {
+    use std::ffi::{OsStr, OsString};
     use std::fs::{File, Metadata, OpenOptions};
     use std::path::Path;
+    use std::process::{Child, Command};
 
-    use crate::error::Result;
+    use crate::error::{Error, Kind, Result};
 
     /// Options for a new file; access follows the directory's rules.
     pub fn private() -> OpenOptions {
@@ -152,10 +286,88 @@ mod other {
     pub fn sync_directory(_target: &Path) {}
 
     /// The console ends the process itself; temporary files are removed by the next run.
-    pub fn watch_signals() {}
+    pub fn watch_signals(_arrived: fn(i32)) {}
 
     /// Core dumps are a matter of the system's settings here.
     pub fn forbid_core_dumps() {}
+
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn(command: &mut Command) -> std::io::Result<Child> {
+        command.spawn()
+    }
+
+    /// A process can't be replaced here: the program is waited for, and this process ends as it did.
+    pub fn replace_process(command: &mut Command) -> std::io::Error {
+        match command.status() {
+            Ok(status) => std::process::exit(exit_code(status).into()),
+            Err(why) => why,
+        }
+    }
+
+    /// The exit code of a program that ended.
+    pub fn exit_code(status: std::process::ExitStatus) -> u8 {
+        status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// Signals don't arrive here.
+    pub fn is_from_terminal(_signal: i32) -> bool {
+        false
+    }
+
+    /// Signals don't arrive here.
+    pub fn pass_on(_id: u32, _signal: i32) {}
+
+    /// Signals don't arrive here.
+    pub fn end(_id: u32) {}
+
+    /// There are no named pipes in the file system here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn make_pipe(_path: &Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether there are named pipes.
+    pub const HAS_PIPES: bool = false;
+
+    /// The shell with a command line.
+    pub fn shell(line: &OsStr) -> Command {
+        let mut command = Command::new("cmd.exe");
+        command.arg("/C").arg(line);
+        command
+    }
+
+    /// Bytes as a variable's value; none if they aren't text.
+    pub fn variable(bytes: &[u8]) -> Option<OsString> {
+        std::str::from_utf8(bytes).ok().map(OsString::from)
+    }
+
+    /// There are no file systems in memory here.
+    pub fn is_in_memory(_directory: &Path) -> bool {
+        false
+    }
+
+    /// Programs run as the user who started this one here.
+    ///
+    /// # Errors
+    /// `Generic` (1), always.
+    pub fn become_user(_name: &str) -> Result<Vec<(&'static str, OsString)>> {
+        Err(Error::new(Kind::Generic, "--user isn't supported on this system"))
+    }
+
+    /// Not known here.
+    pub fn names(_metadata: &Metadata) -> u64 {
+        1
+    }
+
+    /// Access follows the directory's rules here.
+    pub fn is_owner(_metadata: &Metadata) -> bool {
+        true
+    }
 
     /// Not known here.
     pub fn device(_path: &Path) -> Option<u64> {

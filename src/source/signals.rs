@@ -1,0 +1,107 @@
+//! What a signal does while plaintext or half-written files are on disk: they are removed first, or the program that
+//! was started gets the signal instead.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::Mutex;
+
+use super::{platform, private};
+
+/// What INT, TERM and HUP lead to.
+enum Reaction {
+    /// Clean up and end with 128 + the signal's number.
+    End,
+    /// Pass it on to the program of this process id, which ends in its own way.
+    PassOn(u32),
+    /// End the program of this process id, clean up, and end with this code; without one with 128 + the number.
+    EndBoth(u32, Option<u8>),
+}
+
+static REACTION: Mutex<Reaction> = Mutex::new(Reaction::End);
+
+/// Files and private directories that a signal must not leave behind.
+static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Watches for signals from here on, and notes a path that must go if one ends the process. Noted before it is made:
+/// between making and noting a signal would leave it.
+pub fn note(path: &Path) {
+    platform::watch_signals(arrived);
+    if let Ok(mut pending) = PENDING.lock() {
+        pending.push(path.to_owned());
+    }
+}
+
+/// Strikes a path that is gone, or in its place.
+pub fn forget(path: &Path) {
+    if let Ok(mut pending) = PENDING.lock() {
+        pending.retain(|other| other != path);
+    }
+}
+
+/// Whether a path is still noted.
+pub fn is_noted(path: &Path) -> bool {
+    PENDING.lock().is_ok_and(|pending| pending.iter().any(|other| other == path))
+}
+
+/// Starts a program that gets the signals in place of this process, and ends it in its own way.
+///
+/// # Errors
+/// The program can't be started.
+pub fn start_passing_on(command: &mut Command) -> std::io::Result<Child> {
+    start(command, Reaction::PassOn)
+}
+
+/// Starts a program that is ended together with this process, which then ends with `code`, or with 128 + the number.
+///
+/// # Errors
+/// The program can't be started.
+pub fn start_ending_both(command: &mut Command, code: Option<u8>) -> std::io::Result<Child> {
+    start(command, |id| Reaction::EndBoth(id, code))
+}
+
+fn start(command: &mut Command, reaction: impl FnOnce(u32) -> Reaction) -> std::io::Result<Child> {
+    platform::watch_signals(arrived);
+    // A signal that comes now waits for the lock, and so meets the new program.
+    let mut current = REACTION.lock().map_err(|_| std::io::Error::other("a thread failed"))?;
+    let child = platform::spawn(command)?;
+    *current = reaction(child.id());
+    Ok(child)
+}
+
+/// The program that was started has ended.
+pub fn ended() {
+    if let Ok(mut current) = REACTION.lock() {
+        *current = Reaction::End;
+    }
+}
+
+/// Runs on the thread that waits for signals.
+fn arrived(signal: i32) {
+    let Ok(reaction) = REACTION.lock() else { return };
+    let own = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    match *reaction {
+        // From the terminal it reached the program already; twice is an order to give up at once for many.
+        Reaction::PassOn(_) if platform::is_from_terminal(signal) => {}
+        Reaction::PassOn(id) => platform::pass_on(id, signal),
+        Reaction::EndBoth(id, code) => {
+            platform::end(id);
+            clean_up();
+            std::process::exit(code.unwrap_or(own).into());
+        }
+        Reaction::End => {
+            clean_up();
+            std::process::exit(own.into());
+        }
+    }
+}
+
+fn clean_up() {
+    let Ok(mut pending) = PENDING.lock() else { return };
+    for path in pending.drain(..) {
+        if path.is_dir() {
+            private::wipe(&path);
+        } else {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
