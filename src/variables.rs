@@ -28,7 +28,7 @@ pub fn of(document: &Document<'_>, decoded: bool) -> Result<Vec<Variable>> {
     if root == NONE {
         return Ok(Vec::new());
     }
-    let is_secret = kubernetes::object(document, root).is_some_and(|object| object.kind == "Secret" && object.group().is_empty());
+    let is_secret = kubernetes::object(document, root).is_some_and(|object| kubernetes::decoded::is_secret(&object));
     let variables = if decoded && is_secret { of_secret(document, root)? } else { of_scalars(document, root)? };
     variables.iter().try_for_each(|variable| refuse_impossible(document, root, variable))?;
     Ok(variables)
@@ -88,19 +88,15 @@ fn of_secret(document: &Document<'_>, root: NodeId) -> Result<Vec<Variable>> {
             };
             let bytes = match scalar.kind {
                 Type::Null => Zeroizing::new(Vec::new()),
-                _ if encoded => decoded(&scalar.bytes).ok_or_else(|| not_base64(document, value))?,
+                _ if encoded => {
+                    kubernetes::decoded::decode(&String::from_utf8_lossy(&scalar.bytes)).ok_or_else(|| not_base64(document, value))?
+                }
                 _ => shown(&scalar),
             };
             merged.insert(document.key_text(key).to_owned(), bytes);
         }
     }
     Ok(merged.into_iter().map(|(name, value)| Variable { name, value }).collect())
-}
-
-/// Standard base64; line breaks are skipped, as the API server does.
-fn decoded(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let text = Zeroizing::new(text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect::<Vec<u8>>());
-    base64_simd::STANDARD.decode_to_vec(text.as_slice()).ok().map(Zeroizing::new)
 }
 
 fn not_base64(document: &Document<'_>, value: NodeId) -> Error {

@@ -9,6 +9,8 @@ mod config;
 mod consent;
 mod context;
 mod decrypt;
+mod edit;
+mod editor;
 mod encrypt;
 mod exec_env;
 mod exec_file;
@@ -77,6 +79,7 @@ pub static COMMANDS: &[Command] = &[
     command!("updatekeys", updatekeys),
     command!("groups", groups),
     command!("recipients", recipients),
+    command!("edit", edit),
     command!("exec-env", exec_env),
     command!("exec-file", exec_file),
     command!("filestatus", filestatus),

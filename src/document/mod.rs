@@ -9,6 +9,7 @@ mod carry;
 pub mod change;
 mod comment;
 pub mod edit;
+pub mod example;
 pub mod index_path;
 pub mod json;
 pub mod layout;

@@ -150,8 +150,19 @@ mod unix {
     }
 
     /// Asks a program to end.
-    pub fn end(id: u32) {
+    pub fn ask_to_end(id: u32) {
         pass_on(id, signal_hook::consts::SIGTERM);
+    }
+
+    /// Whether a program is there: running, or ended and not yet waited for.
+    pub fn is_running(id: u32) -> bool {
+        let process = i32::try_from(id).ok().and_then(Pid::from_raw);
+        process.is_some_and(|process| rustix::process::test_kill_process(process).is_ok())
+    }
+
+    /// Whether a file is a program.
+    pub fn is_program(path: &Path) -> bool {
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
     }
 
     /// Makes a named pipe that only its owner can open.
@@ -321,7 +332,17 @@ mod other {
     pub fn pass_on(_id: u32, _signal: i32) {}
 
     /// Signals don't arrive here.
-    pub fn end(_id: u32) {}
+    pub fn ask_to_end(_id: u32) {}
+
+    /// Signals don't arrive here.
+    pub fn is_running(_id: u32) -> bool {
+        false
+    }
+
+    /// Whether a file is a program; names without `.exe` stand for those with it.
+    pub fn is_program(path: &Path) -> bool {
+        path.is_file() || path.with_extension("exe").is_file()
+    }
 
     /// There are no named pipes in the file system here.
     ///

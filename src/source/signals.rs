@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{platform, private};
 
@@ -13,11 +15,22 @@ enum Reaction {
     End,
     /// Pass it on to the program of this process id, which ends in its own way.
     PassOn(u32),
-    /// End the program of this process id, clean up, and end with this code; without one with 128 + the number.
-    EndBoth(u32, Option<u8>),
+    /// End the program of this process id too.
+    EndBoth(u32),
 }
 
 static REACTION: Mutex<Reaction> = Mutex::new(Reaction::End);
+
+/// The exit code in place of 128 + the signal's number; 0 for none.
+static CODE: AtomicU8 = AtomicU8::new(0);
+
+/// How long a program that was asked to end is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ends with this code after a signal.
+pub fn end_with(code: u8) {
+    CODE.store(code, Ordering::Relaxed);
+}
 
 /// Files and private directories that a signal must not leave behind.
 static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -51,12 +64,12 @@ pub fn start_passing_on(command: &mut Command) -> std::io::Result<Child> {
     start(command, Reaction::PassOn)
 }
 
-/// Starts a program that is ended together with this process, which then ends with `code`, or with 128 + the number.
+/// Starts a program that is ended together with this process.
 ///
 /// # Errors
 /// The program can't be started.
-pub fn start_ending_both(command: &mut Command, code: Option<u8>) -> std::io::Result<Child> {
-    start(command, |id| Reaction::EndBoth(id, code))
+pub fn start_ending_both(command: &mut Command) -> std::io::Result<Child> {
+    start(command, Reaction::EndBoth)
 }
 
 fn start(command: &mut Command, reaction: impl FnOnce(u32) -> Reaction) -> std::io::Result<Child> {
@@ -68,7 +81,7 @@ fn start(command: &mut Command, reaction: impl FnOnce(u32) -> Reaction) -> std::
     Ok(child)
 }
 
-/// The program that was started has ended.
+/// The program that was started has ended. Doesn't return if a signal ended it: the process ends, too.
 pub fn ended() {
     if let Ok(mut current) = REACTION.lock() {
         *current = Reaction::End;
@@ -78,20 +91,24 @@ pub fn ended() {
 /// Runs on the thread that waits for signals.
 fn arrived(signal: i32) {
     let Ok(reaction) = REACTION.lock() else { return };
-    let own = u8::try_from(128 + signal).unwrap_or(u8::MAX);
     match *reaction {
         // From the terminal it reached the program already; twice is an order to give up at once for many.
-        Reaction::PassOn(_) if platform::is_from_terminal(signal) => {}
-        Reaction::PassOn(id) => platform::pass_on(id, signal),
-        Reaction::EndBoth(id, code) => {
-            platform::end(id);
-            clean_up();
-            std::process::exit(code.unwrap_or(own).into());
-        }
-        Reaction::End => {
-            clean_up();
-            std::process::exit(own.into());
-        }
+        Reaction::PassOn(_) if platform::is_from_terminal(signal) => return,
+        Reaction::PassOn(id) => return platform::pass_on(id, signal),
+        Reaction::EndBoth(id) => end(id),
+        Reaction::End => {}
+    }
+    clean_up();
+    let own = CODE.load(Ordering::Relaxed);
+    std::process::exit(if own == 0 { 128 + signal } else { own.into() });
+}
+
+/// Asks a program to end, and waits for it: an editor may write once more.
+fn end(id: u32) {
+    platform::ask_to_end(id);
+    let start = Instant::now();
+    while platform::is_running(id) && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
