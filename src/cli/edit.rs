@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::editor::Editor;
-use super::flags::{Common, Recipients, Selectors, Types};
+use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Decision};
-use super::{clock, decrypt, report};
+use super::{clock, report};
 use crate::document::edit::Edits;
 use crate::document::{Document, Format, example};
 use crate::error::{Error, Kind, Result};
@@ -46,9 +46,8 @@ pub struct Args {
     /// Write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long)]
     write_through: bool,
-    /// Kinds of recipients in the order to try them, joined by commas
-    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
-    decryption_order: Option<String>,
+    #[command(flatten)]
+    order: DecryptionOrder,
     #[command(flatten)]
     types: Types,
     #[command(flatten)]
@@ -190,7 +189,7 @@ impl View<'_> {
 }
 
 fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
-    let order = decrypt::order(args.decryption_order.as_deref())?;
+    let order = args.order.kinds()?;
     if !path.is_dir() {
         source::refuse_irregular(path)?;
     }
@@ -217,7 +216,7 @@ fn reseal(opened: &next::Opened<'_>, plain: &str) -> Result<Zeroizing<String>> {
     let version = metadata::written_version(Some(&opened.metadata.version));
     let metadata = Metadata { last_modified: clock::now(), version, ..opened.metadata.clone() };
     let document = opened.document.format.parse(plain)?;
-    next::reseal_as(opened, &document, &next::Next { selection: &selection, metadata, data_key: None })
+    Ok(next::reseal_as(opened, &document, &next::Next { selection: &selection, metadata, data_key: None })?.text)
 }
 
 fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
@@ -242,7 +241,7 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
 fn encrypt(context: &Context, args: &Args, path: &Path, format: &'static dyn Format, text: &str) -> Result<Zeroizing<String>> {
     let document = format.parse(text).map_err(unreadable)?;
     let decision = decide(context, args, path, &document)?;
-    Ok(pipeline::encrypt(&document, &decision.plan)?.text)
+    Ok(pipeline::encrypt(&document, &decision.plan, &Identities::new(context.environment.clone()))?.text)
 }
 
 fn decide(context: &Context, args: &Args, path: &Path, document: &Document<'_>) -> Result<Decision> {

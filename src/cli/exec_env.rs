@@ -6,8 +6,8 @@ use std::process::Stdio;
 use clap::Args as ClapArgs;
 
 use super::context::Context;
-use super::flags::{Common, Types};
-use super::{decrypt, report};
+use super::flags::{Common, DecryptionOrder, Types};
+use super::report;
 use crate::error::{Error, Kind, Result, printable};
 use crate::pipeline;
 use crate::recipient::Identities;
@@ -40,9 +40,8 @@ pub struct Args {
     /// Pass on names like PATH and LD_PRELOAD too, by which other code is made to run
     #[arg(long)]
     allow_env: bool,
-    /// Kinds of recipients in the order to try them, joined by commas
-    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
-    decryption_order: Option<String>,
+    #[command(flatten)]
+    order: DecryptionOrder,
     #[arg(long, value_name = "FORMAT", hide = true)]
     input_type: Option<String>,
     #[command(flatten)]
@@ -78,7 +77,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 }
 
 fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
-    let order = decrypt::order(args.decryption_order.as_deref())?;
+    let order = args.order.kinds()?;
     let text = Source::of(&args.file).read()?;
     let types = Types { input_type: args.input_type.clone(), ..Types::default() };
     let format = types.input(&args.file, &text)?;

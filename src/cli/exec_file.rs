@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::exec_env::{missing_is_unreadable, not_started};
-use super::flags::{Common, Types};
-use super::{decrypt, report};
+use super::flags::{Common, DecryptionOrder, Types};
+use super::report;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
 use crate::recipient::Identities;
@@ -51,9 +51,8 @@ pub struct Args {
     /// Format that the command gets
     #[arg(long, value_name = "FORMAT")]
     output_type: Option<String>,
-    /// Kinds of recipients in the order to try them, joined by commas
-    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
-    decryption_order: Option<String>,
+    #[command(flatten)]
+    order: DecryptionOrder,
     #[command(flatten)]
     common: Common,
 }
@@ -111,7 +110,7 @@ fn local_name(args: &Args) -> Result<&OsStr> {
 
 /// The decrypted text, in the format that was asked for.
 fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
-    let order = decrypt::order(args.decryption_order.as_deref())?;
+    let order = args.order.kinds()?;
     let text = Source::of(&args.file).read()?;
     let types = Types { input_type: args.input_type.clone(), output_type: args.output_type.clone(), filename_override: None };
     let format = types.input(&args.file, &text)?;
