@@ -25,6 +25,7 @@ pub mod recipient;
 pub mod shamir;
 
 pub mod pipeline;
+pub mod placeholders;
 pub mod seal;
 pub mod variables;
 
