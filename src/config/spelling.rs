@@ -36,17 +36,20 @@ fn is_part(part: &str, name: &str) -> bool {
             || name.strip_suffix(part).is_some_and(|rest| rest.ends_with('_')))
 }
 
-/// The number of letters to insert, remove or replace (Levenshtein).
+/// The number of letters to insert, remove or replace, or of neighbours to swap (Levenshtein; optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut above: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+    for (i, from) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
         for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+            let replaced = row[j] + usize::from(from != to);
+            let swapped = i > 0 && j > 0 && a[i - 1] == *to && b[j - 1] == *from;
+            let swap = if swapped { above[j - 1] + 1 } else { usize::MAX };
+            next.push(replaced.min(row[j + 1] + 1).min(next[j] + 1).min(swap));
         }
+        above = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -70,6 +73,7 @@ mod tests {
             ("threshold", "shamir_threshold"),
             ("shamir_treshold", "shamir_threshold"),
             ("ages", "age"),
+            ("mks", "kms"),
         ];
         for (word, name) in meant {
             assert_eq!(did_you_mean(word, &NAMES), Some(name), "{word}");
