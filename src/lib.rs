@@ -29,4 +29,7 @@ pub mod placeholders;
 pub mod seal;
 pub mod variables;
 
+pub mod git;
+pub mod tree;
+
 pub mod cli;

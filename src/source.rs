@@ -8,6 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Position, Result};
 
+/// What is said of a file that isn't text.
+pub const NOT_TEXT: &str = "not UTF-8 text";
+
 /// Where bytes come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Source {
@@ -19,7 +22,8 @@ pub enum Source {
 
 impl Source {
     /// `-` is standard input.
-    pub fn of(name: &str) -> Source {
+    pub fn of(name: impl AsRef<std::ffi::OsStr>) -> Source {
+        let name = name.as_ref();
         if name == "-" { Source::Stdin } else { Source::File(PathBuf::from(name)) }
     }
 
@@ -56,11 +60,40 @@ impl Source {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let mut file = File::open(path).map_err(|why| match why.kind() {
+/// Whether a file holds `word`: read piece by piece, so that its size costs time only.
+///
+/// # Errors
+/// As [`Source::read`].
+pub fn holds(path: &Path, word: &[u8]) -> Result<bool> {
+    const PIECE: usize = 1 << 16;
+    let mut file = open(path)?;
+    let mut piece = Zeroizing::new(vec![0; PIECE + word.len()]);
+    // What a word may have begun with is kept before the next piece.
+    let mut kept = 0;
+    loop {
+        let read = file.read(&mut piece[kept..kept + PIECE]).map_err(|why| io_error(&why, "read"))?;
+        let end = kept + read;
+        if memchr::memmem::find(&piece[..end], word).is_some() {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+        let start = end.saturating_sub(word.len());
+        piece.copy_within(start..end, 0);
+        kept = end - start;
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|why| match why.kind() {
         std::io::ErrorKind::NotFound => missing(path),
         _ => io_error(&why, "open"),
-    })?;
+    })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     read_all(&mut file, size).map_err(|why| io_error(&why, "read"))
 }
@@ -84,7 +117,11 @@ fn io_error(why: &std::io::Error, what: &str) -> Error {
     Error::new(Kind::Unreadable, format!("can't {what} it: {why}"))
 }
 
-fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
+/// Bytes as text.
+///
+/// # Errors
+/// `Unreadable` (2) for anything but UTF-8.
+pub fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8")
             .hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
@@ -93,7 +130,7 @@ fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
         let good = error.utf8_error().valid_up_to();
         let bytes = Zeroizing::new(error.into_bytes());
         let text = std::str::from_utf8(&bytes[..good]).unwrap_or_default();
-        let mut error = Error::new(Kind::Unreadable, "not UTF-8 text");
+        let mut error = Error::new(Kind::Unreadable, NOT_TEXT);
         error.position = Some(Position::of(text, good));
         error
     })

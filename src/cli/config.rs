@@ -62,7 +62,7 @@ fn explain(context: &Context, args: &Explain) -> Result<()> {
     let found = settings::find(context, &args.common, Some(&target))?;
     let asked =
         Asked { common: &args.common, recipients: &args.recipients, selectors: &args.selectors, mac_only_encrypted: false, layout: true };
-    let decision = settings::decide(context, &asked, found.as_ref(), &target, &document)?;
+    let decision = settings::decide(context, &asked, found.as_deref(), &target, &document)?;
     let walk = walk::walk(&document, &decision.plan.selection)?;
     let parts = Parts { values: values(&document, &walk)?, comments: comments(&document, &walk) };
     let shown = if args.format == "json" { as_json(args, &decision, &parts) } else { as_text(args, &decision, &parts) };

@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use super::context::Context;
-use super::settings::{self, Found};
+use super::settings::{Configs, Found};
 use super::{ask, report};
 use crate::config::{Config, Rule};
 use crate::datakey::rewrap;
@@ -25,11 +24,12 @@ impl Consent {
     ///
     /// # Errors
     /// `Generic` (1), with the recipients and what to do.
-    pub fn check(&self, context: &Context, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
+    pub fn check(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
+        let context = configs.context;
         let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(()) };
-        let committed = settings::committed(context, found)?;
+        let committed = configs.committed(found)?;
         let (config, place) = match &committed {
-            Some(config) => (config, "the committed rule"),
+            Some(config) => (&**config, "the committed rule"),
             None => (&found.config, "the rule"),
         };
         let Some(rule) = rule_for(config, found, target) else { return Ok(()) };

@@ -1,14 +1,16 @@
 //! `kveil decrypt`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::encrypt::is_directory;
+use super::encrypt::{is_directory, output_path};
+use super::files::{self, Outcome, Ran};
 use super::flags::{Common, DecryptionOrder, Types};
-use super::{files, report, settings};
+use super::paths::{Handling, Mode, Paths, Target, Targets};
+use super::{report, settings};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
@@ -19,12 +21,16 @@ use crate::source::{self, Source};
 
 /// Decrypt files: the author's bytes come back
 ///
+/// Of a directory, a glob or what git chooses, the encrypted files count, known by what they hold.
+///
 /// Identities come from SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, SOPS_AGE_KEY_CMD, the default key file, ssh keys
 /// (SOPS_AGE_SSH_PRIVATE_KEY_FILE, SOPS_AGE_SSH_PRIVATE_KEY_CMD, ~/.ssh), and gpg's keyring.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Files; none or `-` is standard input
-    files: Vec<String>,
+    #[command(flatten)]
+    paths: Paths,
+    #[command(flatten)]
+    handling: Handling,
     /// Replace the files by clear text
     #[arg(long, short)]
     in_place: bool,
@@ -49,9 +55,6 @@ pub struct Args {
     order: DecryptionOrder,
     #[arg(long, hide = true)]
     mac_only_encrypted: bool,
-    /// Print a summary for machines
-    #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
-    report: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -59,7 +62,8 @@ pub struct Args {
 struct Done {
     name: String,
     format: &'static dyn Format,
-    text: Zeroizing<String>,
+    /// For standard output; what was written already isn't held.
+    text: Option<Zeroizing<String>>,
     notes: Vec<String>,
 }
 
@@ -69,36 +73,28 @@ struct Done {
 /// See [`pipeline::decrypt`]; exit codes as in sops.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
-    let inputs = files::inputs(&args.files)?;
-    refuse_flags(args, &inputs)?;
-    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
+    let targets = args.paths.resolve(context, Mode::Encrypted)?;
+    refuse_flags(args, &targets)?;
+    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
     let identities = Identities::new(context.environment.clone());
-    let writing = args.in_place || args.output.is_some();
-    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &identities, &inputs[at]));
+    let ran = files::work(context, targets, args.writes(), |target| one(context, args, &identities, target));
     for warning in identities.take_warnings() {
         report::warning(context, &warning);
     }
-    let mut errors = Vec::new();
-    let mut done = Vec::new();
-    for result in results {
-        match result {
-            Ok(file) => done.push(file),
-            Err(error) => errors.push(error),
-        }
-    }
-    done.iter().for_each(|file| file.notes.iter().for_each(|note| report::warning(context, note)));
-    if !writing {
-        report::data(joined(args, &done)?.as_bytes())?;
-    }
-    if args.report.is_some() {
-        summary(writing, &done, &errors)?;
-    }
-    files::settle(context, errors, inputs.len())
+    tell(context, args, &ran)?;
+    ran.settle(context, args.common.verbose, if args.handling.dry_run { "would be decrypted" } else { "decrypted" })
 }
 
-fn refuse_flags(args: &Args, inputs: &[Source]) -> Result<()> {
+impl Args {
+    /// Whether files are written, rather than standard output.
+    fn writes(&self) -> bool {
+        self.in_place || self.output.is_some()
+    }
+}
+
+fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
     let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
     if args.in_place && args.output.is_some() {
         return refuse("--in-place and --output exclude each other", "give one of them");
@@ -109,23 +105,26 @@ fn refuse_flags(args: &Args, inputs: &[Source]) -> Result<()> {
     if args.in_place && args.placeholders {
         return refuse("--in-place with --placeholders would replace the values by dummies", "leave out -i, or give --output");
     }
-    if args.in_place && inputs.contains(&Source::Stdin) {
+    if args.in_place && targets.hold_stdin() {
         return refuse("standard input can't be changed in place", "leave out -i");
     }
-    if inputs.len() > 1 && args.output.as_deref().is_some_and(|output| !is_directory(output)) {
-        return refuse("several files can't share one output", "give --output DIR/, or none for standard output");
+    match args.output.as_deref().filter(|_| targets.are_several()) {
+        Some(output) if !is_directory(output) => {
+            refuse("several files can't share one output", "give --output DIR/, or none for standard output")
+        }
+        Some(output) => targets.refuse_same_output(output),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Done> {
-    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
-    if let (Source::File(path), true) = (input, args.in_place) {
+fn one(context: &Context, args: &Args, identities: &Identities, target: &Target) -> Result<Outcome<Done>> {
+    let name = args.types.filename_override.clone().unwrap_or_else(|| target.name());
+    if let (Source::File(path), true) = (&target.source, args.in_place) {
         source::refuse_irregular(path)?;
     }
     let located = |error: Error| error.in_file(&name);
-    let text = input.read().map_err(located)?;
-    files::refuse_nothing(input, &text)?;
+    let text = target.source.read().map_err(located)?;
+    files::refuse_nothing(&target.source, &text)?;
     // A missing file comes before a wrong order, as in sops.
     let order = args.order.kinds()?;
     let format = args.types.input(&name, &text).map_err(located)?;
@@ -133,9 +132,12 @@ fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) 
     let indent = indent(context, args, to)?;
     let opened = opened(args, &text, format, identities, &order).map_err(located)?;
     let plain = shown(args, opened.text, format, to, indent).map_err(located)?;
-    write(context, args, input, &plain).map_err(located)?;
+    if !args.handling.dry_run {
+        write(context, args, target, &plain).map_err(located)?;
+    }
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();
-    Ok(Done { name, format: to, text: plain, notes })
+    let text = Some(plain).filter(|_| !args.writes() && !args.handling.dry_run);
+    Ok(Outcome::Done(Done { name, format: to, text, notes }))
 }
 
 fn opened(args: &Args, text: &str, format: &'static dyn Format, identities: &Identities, order: &[String]) -> Result<Opened> {
@@ -167,48 +169,53 @@ fn shown(args: &Args, text: Zeroizing<String>, from: &dyn Format, to: &dyn Forma
 }
 
 /// A new file with clear text is for its owner only; under the name `sops` it is made as any other, as sops does.
-fn write(context: &Context, args: &Args, input: &Source, text: &str) -> Result<()> {
-    match (input, args.output.as_deref()) {
+fn write(context: &Context, args: &Args, target: &Target, text: &str) -> Result<()> {
+    match (&target.source, args.output.as_deref()) {
         (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
         (Source::File(path), None) if args.in_place => source::write(path, text, false),
-        (_, Some(output)) => source::write(&output_path(output, input), text, !context.is_sops()),
+        (_, Some(output)) => {
+            let path = output_path(output, target, None);
+            path.parent().filter(|_| !target.named).map_or(Ok(()), source::make_directory)?;
+            source::write(&path, text, !context.is_sops())
+        }
         _ => Ok(()),
-    }
-}
-
-fn output_path(output: &str, input: &Source) -> PathBuf {
-    match Path::new(&input.name()).file_name() {
-        Some(file) if is_directory(output) => Path::new(output).join(file),
-        _ => PathBuf::from(output),
     }
 }
 
 /// Several files one after the other: YAML documents parted by `---` where one is needed.
 fn joined(args: &Args, done: &[Done]) -> Result<Zeroizing<String>> {
+    let texts = || done.iter().filter_map(|file| Some((file.format, file.text.as_ref()?)));
     if let [only] = done {
-        return Ok(only.text.clone());
+        return Ok(only.text.clone().unwrap_or_default());
     }
-    let mut all = Zeroizing::new(String::with_capacity(done.iter().map(|file| file.text.len() + 5).sum()));
-    for file in done {
-        if file.format.name() != "yaml" || args.extract.is_some() {
+    let mut all = Zeroizing::new(String::with_capacity(texts().map(|(_, text)| text.len() + 5).sum()));
+    for (format, text) in texts() {
+        if format.name() != "yaml" || args.extract.is_some() {
             let error = Error::new(Kind::ConflictingFlags, "only whole YAML files can follow each other on standard output");
             return Err(error.hint("decrypt them one by one, or into --output DIR/"));
         }
         if !all.is_empty() {
             let open = !all.ends_with('\n');
             all.push_str(if open { "\n" } else { "" });
-            all.push_str(if file.text.starts_with("---") || file.text.starts_with('%') { "" } else { "---\n" });
+            all.push_str(if text.starts_with("---") || text.starts_with('%') { "" } else { "---\n" });
         }
-        all.push_str(&file.text);
+        all.push_str(text);
     }
     Ok(all)
 }
 
-fn summary(writing: bool, done: &[Done], errors: &[Error]) -> Result<()> {
-    let good = done.iter().map(|file| serde_json::json!({"file": file.name, "status": "decrypted"}));
-    let bad = errors.iter().map(
-        |error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}),
-    );
-    let text = serde_json::json!({"files": good.chain(bad).collect::<Vec<_>>()}).to_string();
-    if writing { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+/// Data, warnings and the summary for machines. What a dry run foresees is what it was asked for, so it goes to stdout.
+fn tell(context: &Context, args: &Args, ran: &Ran<Done>) -> Result<()> {
+    let (dry, machine) = (args.handling.dry_run, args.handling.report.is_some());
+    ran.done.iter().for_each(|file| file.notes.iter().for_each(|note| report::warning(context, note)));
+    if dry && !machine {
+        ran.done.iter().try_for_each(|file| report::line(&format!("{}: would be decrypted", file.name)))?;
+    } else if !dry && !args.writes() {
+        report::data(joined(args, &ran.done)?.as_bytes())?;
+    }
+    if !machine {
+        return Ok(());
+    }
+    let status = if dry { "would-decrypt" } else { "decrypted" };
+    ran.report(dry || args.writes(), |file| serde_json::json!({"file": file.name, "status": status}))
 }

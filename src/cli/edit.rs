@@ -254,7 +254,7 @@ fn decide(context: &Context, args: &Args, path: &Path, document: &Document<'_>) 
     };
     let target = context.directory.join(path);
     let found = settings::find(context, &args.common, Some(&target))?;
-    settings::decide(context, &asked, found.as_ref(), &target, document)
+    settings::decide(context, &asked, found.as_deref(), &target, document)
 }
 
 fn format_of(args: &Args, path: &Path, text: &str) -> Result<&'static dyn Format> {

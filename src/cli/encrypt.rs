@@ -6,24 +6,38 @@ use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::files::{self, Outcome, Ran};
 use super::flags::{Common, Recipients, Selectors, Types};
-use super::settings::{self, Asked, Decision, Found};
-use super::{files, report};
-use crate::document::Format;
+use super::paths::{Handling, Mode, Paths, Target, Targets};
+use super::settings::{self, Asked, Configs, Decision, Found};
+use super::{report, staged};
+use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+use crate::git::changed::Staged;
+use crate::kubernetes::secret;
 use crate::pipeline;
 use crate::recipient::Identities;
 use crate::seal::encrypt::Sealed;
 use crate::source::{self, Source};
+use crate::tree::{Reason, choice};
+
+/// A found file of more bytes is parsed only if it can be meant: a dump of data costs a reading.
+const LARGE: usize = 1 << 20;
 
 /// Encrypt files: only the values that the rule selects, every other byte stays
 ///
 /// Recipients come from flags, else from the rule of the nearest `.sops.yaml`. Without a rule about values, a Secret has
 /// its `data` and `stringData` encrypted. The result is decrypted in memory and compared before anything is written.
+///
+/// Of a directory, a glob or what git chooses, only files are encrypted that a rule is meant for: its path_regex matches
+/// them, or they hold a Kubernetes kind with secrets.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Files; none or `-` is standard input
-    files: Vec<String>,
+    #[command(flatten)]
+    paths: Paths,
+    #[command(flatten)]
+    handling: Handling,
     /// Replace the files
     #[arg(long, short)]
     in_place: bool,
@@ -45,9 +59,9 @@ pub struct Args {
     /// Write no layout record: quotes and folds that ENC scalars can't carry become canonical
     #[arg(long)]
     no_layout: bool,
-    /// Print a summary for machines
-    #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
-    report: Option<String>,
+    /// With --staged: delete the plain text that git add stored, where nothing refers to it
+    #[arg(long, requires = "staged")]
+    delete_plaintext: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -55,12 +69,25 @@ pub struct Args {
 /// What became of one file.
 struct Done {
     name: String,
-    text: Zeroizing<String>,
+    /// For standard output; what was written already isn't held.
+    text: Option<Zeroizing<String>>,
     values: usize,
     comments: usize,
-    /// Lines for stderr, in order.
-    notes: Vec<String>,
+    staged: Option<Staged>,
+    /// What was done, for people.
+    note: String,
+    /// For whom, by which rule.
+    people: String,
     warnings: Vec<String>,
+}
+
+/// What all files share.
+struct Work<'a> {
+    context: &'a Context,
+    args: &'a Args,
+    configs: Configs<'a>,
+    identities: Identities,
+    repository: Option<Repository>,
 }
 
 /// Encrypts.
@@ -69,47 +96,59 @@ struct Done {
 /// See [`pipeline::encrypt`]; exit codes as in sops.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check_wrapping()?;
-    let inputs = files::inputs(&args.files)?;
-    refuse_flags(args, &inputs)?;
-    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/')) {
+    let mut targets = args.paths.resolve(context, Mode::Plain)?;
+    refuse_flags(args, &targets)?;
+    if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
-    let identities = Identities::new(context.environment.clone());
-    let writing = args.in_place || args.output.is_some();
-    let results = files::each(context, inputs.len(), writing, |at| one(context, args, &identities, &inputs[at]));
-    let mut errors = Vec::new();
-    let mut done = Vec::new();
-    for result in results {
-        match result {
-            Ok(file) => done.push(file),
-            Err(error) => errors.push(error),
-        }
+    let work = Work {
+        context,
+        args,
+        configs: Configs::new(context, &args.common),
+        identities: Identities::new(context.environment.clone()),
+        repository: targets.repository.take(),
+    };
+    if let Some(repository) = work.repository.as_ref().filter(|_| args.paths.staged && !args.handling.dry_run) {
+        staged::refuse_passing_index(context, repository)?;
     }
-    for file in &done {
-        tell(context, args, file)?;
+    let trees = targets.trees;
+    let ran = files::work(context, targets, args.writes(), |target| work.one(target));
+    tell(context, args, &ran)?;
+    let restaged = work.restage(&ran.done);
+    if trees {
+        refuse_nothing(&ran)?;
     }
-    if args.report.is_some() {
-        summary(args, &done, &errors)?;
-    }
-    files::settle(context, errors, inputs.len())
+    ran.settle(context, args.common.verbose, if args.handling.dry_run { "would be encrypted" } else { "encrypted" }).and(restaged)
 }
 
-fn refuse_flags(args: &Args, inputs: &[Source]) -> Result<()> {
-    let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
-    let stdin = inputs.contains(&Source::Stdin);
-    if args.in_place && args.output.is_some() {
-        return refuse("--in-place and --output exclude each other", "give one of them");
+impl Args {
+    /// What is staged goes back to its place.
+    fn replaces(&self) -> bool {
+        self.in_place || self.paths.staged
     }
-    if stdin && args.in_place {
+
+    /// Whether files are written, rather than standard output.
+    fn writes(&self) -> bool {
+        self.replaces() || self.output.is_some()
+    }
+}
+
+fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
+    let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
+    if args.replaces() && args.output.is_some() {
+        let flag = if args.in_place { "--in-place" } else { "--staged" };
+        return refuse(&format!("{flag} and --output exclude each other"), "give one of them");
+    }
+    if targets.hold_stdin() && args.in_place {
         return refuse("standard input can't be changed in place", "leave out -i");
     }
-    if stdin && args.types.filename_override.is_none() {
+    if targets.hold_stdin() && args.types.filename_override.is_none() {
         return refuse("standard input has no name to find its rule and format by", "give --filename-override NAME");
     }
-    if inputs.len() > 1 && !args.in_place && !args.output.as_deref().is_some_and(is_directory) {
+    if targets.are_several() && !args.replaces() && !args.handling.dry_run && !args.output.as_deref().is_some_and(is_directory) {
         return refuse("several files can't share one output", "give -i, or --output DIR/");
     }
-    Ok(())
+    args.output.as_deref().filter(|_| targets.are_several()).map_or(Ok(()), |output| targets.refuse_same_output(output))
 }
 
 /// Whether `--output` names a directory: it is one, or says so by its last slash.
@@ -117,24 +156,143 @@ pub fn is_directory(output: &str) -> bool {
     output.ends_with(['/', std::path::MAIN_SEPARATOR]) || Path::new(output).is_dir()
 }
 
-fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Done> {
-    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
-    if let (Source::File(path), true) = (input, args.in_place) {
-        source::refuse_irregular(path)?;
+/// A tree for which there is no configuration at all is a mistake, as a file would be.
+fn refuse_nothing(ran: &Ran<Done>) -> Result<()> {
+    if !ran.done.is_empty()
+        || !ran.errors.is_empty()
+        || ran.skipped.count(Reason::NoConfig) == 0
+        || ran.skipped.count(Reason::Encrypted) > 0
+    {
+        return Ok(());
     }
-    let located = |error: Error| error.in_file(&name);
-    let text = input.read().map_err(located)?;
-    let located = |error: Error| files::of_stream(error, input).in_file(&name);
-    let format = args.types.input(&name, &text).map_err(located)?;
-    let output_format = args.types.output(format).map_err(located)?;
-    let text = if same(format, output_format) { text } else { converted(args, &text, format, output_format).map_err(located)? };
-    output_format.refuse_plain(&text).map_err(located)?;
-    let document = output_format.parse(&text).map_err(located)?;
-    let target = context.absolute(&name);
-    let found = settings::find(context, &args.common, Some(&target))?;
-    let (decision, sealed) = sealed(context, args, identities, found.as_ref(), &target, &document).map_err(located)?;
-    write(args, input, &sealed.text).map_err(located)?;
-    Ok(describe(name, decision, sealed))
+    let error = Error::new(Kind::Generic, "config file not found: of a directory or a glob only files are encrypted that a rule is for");
+    Err(error.hint("kveil init makes a .sops.yaml").hint("or name the files themselves, with --age or another recipient"))
+}
+
+impl Work<'_> {
+    fn one(&self, target: &Target) -> Result<Outcome<Done>> {
+        let name = self.args.types.filename_override.clone().unwrap_or_else(|| target.name());
+        self.outcome(target, &name).map_err(|error| files::of_stream(error, &target.source).in_file(&name))
+    }
+
+    fn outcome(&self, target: &Target, name: &str) -> Result<Outcome<Done>> {
+        let path = target.absolute(self.context, self.args.types.filename_override.as_deref());
+        if let Some(reason) = Some(target).filter(|target| !target.named).and_then(|_| choice::by_name(&path)) {
+            return Ok(Outcome::Skipped(reason));
+        }
+        // A found file without a rule isn't read; a named one is, so that a missing file is said to be missing.
+        let aimed = if target.named { Aim::Named } else { self.aim(&path)? };
+        if let Aim::Not(reason) = aimed {
+            return Ok(Outcome::Skipped(reason));
+        }
+        if let (Source::File(path), true) = (&target.source, self.args.replaces()) {
+            source::refuse_irregular(path)?;
+        }
+        let text = self.read(target)?;
+        if aimed == Aim::ByKind && text.len() > LARGE && !secret::speaks_of_known_kind(&text) {
+            return Ok(Outcome::Skipped(Reason::NoSecretKind));
+        }
+        let format = self.args.types.input(name, &text)?;
+        let output = self.args.types.output(format)?;
+        let text = if same(format, output) { text } else { converted(self.args, &text, format, output)? };
+        let refused = output.refuse_plain(&text);
+        if target.named {
+            refused.clone()?;
+        }
+        let document = match output.parse(&text) {
+            Ok(document) => document,
+            Err(error) => return aimed.passed_over(&text).map(Outcome::Skipped).ok_or(error),
+        };
+        if let Some(reason) = aimed.not_meant(&document) {
+            return Ok(Outcome::Skipped(reason));
+        }
+        refused?;
+        self.seal(target, name, &path, &document)
+    }
+
+    /// For whom a found file is meant, by its path.
+    fn aim(&self, path: &Path) -> Result<Aim> {
+        let found = self.configs.find(Some(path))?;
+        let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(Aim::Not(Reason::NoConfig)) };
+        Ok(match settings::matching(self.context, &found, path)? {
+            None => Aim::Not(Reason::NoRule),
+            Some((_, rule)) if rule.path_regex.is_some() => Aim::ByPath,
+            Some(_) => Aim::ByKind,
+        })
+    }
+
+    /// The text to judge by: of a file that is staged in part, what is staged.
+    fn read(&self, target: &Target) -> Result<Zeroizing<String>> {
+        match (&target.staged, &self.repository) {
+            (Some(staged), Some(repository)) if staged.partly => {
+                let mut bytes = repository.object(&staged.object, &staged.path)?;
+                source::utf8(std::mem::take(&mut *bytes))
+            }
+            _ => target.source.read(),
+        }
+    }
+
+    fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
+        let found = self.configs.find(Some(path))?;
+        let decision = self.decide(found.as_deref(), path, document)?;
+        let dry = self.args.handling.dry_run;
+        let values = if dry || !target.named { choice::values(document, &decision.plan.selection)? } else { 0 };
+        if values == 0 && !target.named {
+            return Ok(Outcome::Skipped(Reason::NoValues));
+        }
+        if target.staged.as_ref().is_some_and(|staged| staged.partly) {
+            return Err(staged::partly(name));
+        }
+        if dry {
+            return Ok(Outcome::Done(foreseen(name, &decision, values)));
+        }
+        let sealed = pipeline::encrypt(document, &decision.plan, &self.identities)?;
+        write(self.args, target, &sealed.text)?;
+        let mut done = describe(name, &decision, sealed, !self.args.writes());
+        done.staged.clone_from(&target.staged);
+        Ok(Outcome::Done(done))
+    }
+
+    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>) -> Result<Decision> {
+        let args = self.args;
+        let asked = Asked {
+            common: &args.common,
+            recipients: &args.recipients,
+            selectors: &args.selectors,
+            mac_only_encrypted: args.mac_only_encrypted,
+            layout: !args.no_layout,
+        };
+        settings::decide(self.context, &asked, found, path, document)
+    }
+
+    fn restage(&self, done: &[Done]) -> Result<()> {
+        let Some(repository) = self.repository.as_ref().filter(|_| !self.args.handling.dry_run) else { return Ok(()) };
+        let staged: Vec<(&str, &Staged)> = done.iter().filter_map(|file| Some((&*file.name, file.staged.as_ref()?))).collect();
+        staged::finish(self.context, repository, &staged, self.args.delete_plaintext)
+    }
+}
+
+/// For whom a file is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// The user, who named it.
+    Named,
+    /// A rule whose `path_regex` matches.
+    ByPath,
+    /// A rule for every file, which counts where secrets are kept.
+    ByKind,
+    /// No one.
+    Not(Reason),
+}
+
+impl Aim {
+    fn not_meant(self, document: &Document<'_>) -> Option<Reason> {
+        if self == Aim::Named { None } else { choice::by_content(document, self == Aim::ByPath) }
+    }
+
+    fn passed_over(self, text: &str) -> Option<Reason> {
+        if self == Aim::Named { None } else { choice::by_text(text, self == Aim::ByPath) }
+    }
 }
 
 fn same(a: &dyn Format, b: &dyn Format) -> bool {
@@ -145,52 +303,51 @@ fn converted(args: &Args, text: &str, from: &dyn Format, to: &dyn Format) -> Res
     pipeline::convert(text, from, to, args.common.indent()?)
 }
 
-fn sealed(
-    context: &Context,
-    args: &Args,
-    identities: &Identities,
-    found: Option<&Found>,
-    target: &Path,
-    document: &crate::document::Document<'_>,
-) -> Result<(Decision, Sealed)> {
-    let asked = Asked {
-        common: &args.common,
-        recipients: &args.recipients,
-        selectors: &args.selectors,
-        mac_only_encrypted: args.mac_only_encrypted,
-        layout: !args.no_layout,
-    };
-    let decision = settings::decide(context, &asked, found, target, document)?;
-    let sealed = pipeline::encrypt(document, &decision.plan, identities)?;
-    Ok((decision, sealed))
-}
-
-fn write(args: &Args, input: &Source, text: &str) -> Result<()> {
-    match (input, args.output.as_deref()) {
-        (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
-        (Source::File(path), None) if args.in_place => source::write(path, text, false),
-        (_, Some(output)) => source::write(&output_path(output, input, args), text, false),
+fn write(args: &Args, target: &Target, text: &str) -> Result<()> {
+    match (&target.source, args.output.as_deref()) {
+        (Source::File(path), None) if args.write_through => source::write_through(path, text),
+        (Source::File(path), None) if args.replaces() => source::write(path, text, false),
+        (_, Some(output)) => {
+            let path = output_path(output, target, args.types.filename_override.as_deref());
+            path.parent().filter(|_| !target.named).map_or(Ok(()), source::make_directory)?;
+            source::write(&path, text, false)
+        }
         _ => Ok(()),
     }
 }
 
-fn output_path(output: &str, input: &Source, args: &Args) -> PathBuf {
-    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
-    match Path::new(&name).file_name() {
-        Some(file) if is_directory(output) => Path::new(output).join(file),
-        _ => PathBuf::from(output),
-    }
+/// Where a file goes: to `output` itself, or below it if that is a directory.
+pub fn output_path(output: &str, target: &Target, given: Option<&str>) -> PathBuf {
+    let inside = given.and_then(|name| Path::new(name).file_name()).map_or(target.inside.as_path(), Path::new);
+    if is_directory(output) && !inside.as_os_str().is_empty() { Path::new(output).join(inside) } else { PathBuf::from(output) }
 }
 
-fn describe(name: String, decision: Decision, sealed: Sealed) -> Done {
-    let rule = decision.rule.as_ref().map_or(String::new(), |(file, line)| format!(", rule {file}:{line}"));
-    let (kind, text) = decision.plan.selection.parts();
+/// `2 values and 1 comment`
+fn counted(values: usize, comments: usize) -> String {
     let counted = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let comments = if sealed.comments > 0 { format!(" and {}", counted(sealed.comments, "comment")) } else { String::new() };
-    let notes = vec![
-        format!("{name}: encrypted {}{comments} ({}: {text}, {})", counted(sealed.encrypted, "value"), kind.name(), decision.because),
-        format!("  for {}{rule}", settings::people(&decision.plan.groups, &decision.names)),
-    ];
+    let comments = if comments > 0 { format!(" and {}", counted(comments, "comment")) } else { String::new() };
+    counted(values, "value") + &comments
+}
+
+/// `encrypted_regex: ^data$, by rule`
+fn reason(decision: &Decision) -> String {
+    let (kind, text) = decision.plan.selection.parts();
+    format!("{}: {text}, {}", kind.name(), decision.because)
+}
+
+fn people(decision: &Decision) -> String {
+    let rule = decision.rule.as_ref().map_or(String::new(), |(file, line)| format!(", rule {file}:{line}"));
+    format!("  for {}{rule}", settings::people(&decision.plan.groups, &decision.names))
+}
+
+fn foreseen(name: &str, decision: &Decision, values: usize) -> Done {
+    let note = format!("{name}: would encrypt {} ({})", counted(values, 0), reason(decision));
+    let people = people(decision);
+    Done { name: name.to_owned(), text: None, values, comments: 0, staged: None, note, people, warnings: Vec::new() }
+}
+
+fn describe(name: &str, decision: &Decision, sealed: Sealed, keep: bool) -> Done {
+    let note = format!("{name}: encrypted {} ({})", counted(sealed.encrypted, sealed.comments), reason(decision));
     let mut warnings: Vec<String> = sealed
         .lossy
         .iter()
@@ -202,31 +359,49 @@ fn describe(name: String, decision: Decision, sealed: Sealed) -> Done {
             .map(|who| format!("{name}: {who} stands in more than one key group: one identity opens them all")),
     );
     if sealed.encrypted == 0 {
+        let (kind, text) = decision.plan.selection.parts();
         warnings.push(format!(
             "{name}: {}: {text} ({}) selects no value: the file has a sops block now, but everything in it can be read",
             kind.name(),
             decision.because
         ));
     }
-    Done { name, text: sealed.text, values: sealed.encrypted, comments: sealed.comments, notes, warnings }
-}
-
-fn tell(context: &Context, args: &Args, file: &Done) -> Result<()> {
-    file.warnings.iter().for_each(|line| report::warning(context, line));
-    if !context.is_sops() || args.common.verbose {
-        file.notes.iter().for_each(|line| report::note(context, line));
+    Done {
+        name: name.to_owned(),
+        text: keep.then_some(sealed.text),
+        values: sealed.encrypted,
+        comments: sealed.comments,
+        staged: None,
+        note,
+        people: people(decision),
+        warnings,
     }
-    if args.in_place || args.output.is_some() { Ok(()) } else { report::data(file.text.as_bytes()) }
 }
 
-/// `{"files":[{"file","status","values","comments"}|{"file","status","error"}]}`, stable.
-fn summary(args: &Args, done: &[Done], errors: &[Error]) -> Result<()> {
-    let good = done
-        .iter()
-        .map(|file| serde_json::json!({"file": file.name, "status": "encrypted", "values": file.values, "comments": file.comments}));
-    let bad = errors.iter().map(
-        |error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}),
-    );
-    let text = serde_json::json!({"files": good.chain(bad).collect::<Vec<_>>()}).to_string();
-    if args.in_place || args.output.is_some() { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+/// What is said of the files: a line each, and for whom once after all in a row for whom it is the same.
+fn notes(done: &[Done]) -> impl Iterator<Item = &str> {
+    done.iter().enumerate().flat_map(|(at, file)| {
+        let last = done.get(at + 1).is_none_or(|next| next.people != file.people);
+        std::iter::once(file.note.as_str()).chain(last.then_some(file.people.as_str()))
+    })
+}
+
+/// Data, notes and the summary for machines. What a dry run foresees is what it was asked for, so it goes to stdout.
+fn tell(context: &Context, args: &Args, ran: &Ran<Done>) -> Result<()> {
+    let (dry, machine) = (args.handling.dry_run, args.handling.report.is_some());
+    ran.done.iter().flat_map(|file| &file.warnings).for_each(|line| report::warning(context, line));
+    if dry && !machine {
+        notes(&ran.done).try_for_each(report::line)?;
+    } else if !dry && (!context.is_sops() || args.common.verbose) {
+        notes(&ran.done).for_each(|line| report::note(context, line));
+    }
+    ran.done.iter().filter_map(|file| file.text.as_ref()).try_for_each(|text| report::data(text.as_bytes()))?;
+    if !machine {
+        return Ok(());
+    }
+    let status = if dry { "would-encrypt" } else { "encrypted" };
+    ran.report(
+        dry || args.writes(),
+        |file| serde_json::json!({"file": file.name, "status": status, "values": file.values, "comments": file.comments}),
+    )
 }

@@ -1,20 +1,119 @@
 //! Several files in one call: worked on in parallel, told in order; one bad file doesn't stop the others.
 
+use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::{Value, json};
+
 use super::context::Context;
+use super::paths::{Skipped, Target, Targets};
 use super::report;
 use crate::error::{Error, Kind, Result};
 use crate::source::Source;
+use crate::tree::Reason;
 
 /// Waiting for the disk is most of the work when files are replaced.
 const WRITERS: usize = 8;
 
+/// What became of a file that wasn't a failure.
+pub enum Outcome<T> {
+    /// It was worked on.
+    Done(T),
+    /// It isn't meant.
+    Skipped(Reason),
+}
+
+/// What became of all files.
+pub struct Ran<T> {
+    /// In order. What is held here is held for all files at once: no plain text where it was written already.
+    pub done: Vec<T>,
+    /// Passed over.
+    pub skipped: Skipped,
+    /// What failed.
+    pub errors: Vec<Error>,
+    several: bool,
+}
+
+/// Does `one` for every file, in parallel. `writing` says that each waits for the disk.
+pub fn work<T: Send>(context: &Context, targets: Targets, writing: bool, one: impl Fn(&Target) -> Result<Outcome<T>> + Sync) -> Ran<T> {
+    let several = targets.are_several();
+    let workers = targets.concurrency.map_or_else(|| workers(writing), NonZero::get);
+    let results = each_with(context, targets.files.len(), workers, |at| one(&targets.files[at]));
+    let mut ran = Ran { done: Vec::new(), skipped: targets.skipped, errors: targets.errors, several };
+    for (target, result) in targets.files.iter().zip(results) {
+        match result {
+            Ok(Outcome::Done(done)) => ran.done.push(done),
+            Ok(Outcome::Skipped(reason)) => ran.skipped.add(target.name(), reason),
+            Err(error) if error.kind == Kind::NoFile && !target.named => ran.skipped.add(target.name(), Reason::Gone),
+            Err(error) => ran.errors.push(error),
+        }
+    }
+    ran
+}
+
+impl<T> Ran<T> {
+    /// The summary for machines, stable: what was done as `row` has it, then `{"file","status":"skipped","reason"}`, then
+    /// `{"file","status":"failed","error","code"}`. On stderr if stdout carries data.
+    ///
+    /// # Errors
+    /// `Unwritable` (3).
+    pub fn report(&self, stdout_is_free: bool, row: impl Fn(&T) -> Value) -> Result<()> {
+        let done = self.done.iter().map(row);
+        let skipped = self.skipped.each().map(|(name, reason)| json!({"file": name, "status": "skipped", "reason": reason.id()}));
+        let failed = self.errors.iter().map(|error| {
+            let code = error.kind.exit_code();
+            json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": code})
+        });
+        let text = report::one_line(&json!({"files": done.chain(skipped).chain(failed).collect::<Vec<_>>()}));
+        if stdout_is_free { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+    }
+
+    /// Says in one line what became of all files (`done` is the verb: `encrypted`), after the failures one by one, and gives
+    /// the error to end with: of their common kind, else `Generic` (1).
+    ///
+    /// # Errors
+    /// If any file failed.
+    pub fn settle(self, context: &Context, verbose: bool, done: &str) -> Result<()> {
+        if verbose {
+            self.skipped.each().for_each(|(name, reason)| report::note(context, &format!("{name}: skipped, {}", reason.text())));
+        }
+        let files = |count: usize| format!("{count} file{}", if count == 1 { "" } else { "s" });
+        let tried = self.done.len() + self.errors.len();
+        let mut parts = vec![format!("{} {done}", files(self.done.len()))];
+        parts.extend(Some(self.skipped.line()).filter(|line| !line.is_empty()));
+        let Some(first) = self.errors.first() else {
+            if self.several {
+                report::note(context, &parts.join(", "));
+            }
+            return Ok(());
+        };
+        if tried == 1 {
+            return Err(first.clone());
+        }
+        let kind = if self.errors.iter().all(|error| error.kind == first.kind) { first.kind } else { Kind::Generic };
+        for (at, error) in self.errors.iter().enumerate() {
+            // A mistake in the configuration is one, however many files it is for.
+            if !self.errors[..at].contains(error) {
+                report::error(context, error);
+            }
+        }
+        let rest = if self.several { format!("; {}", parts.join(", ")) } else { String::new() };
+        Err(Error::new(kind, format!("{} of {} failed{rest}", self.errors.len(), files(tried))))
+    }
+}
+
+fn workers(writing: bool) -> usize {
+    if writing { WRITERS } else { std::thread::available_parallelism().map_or(1, NonZero::get) }
+}
+
 /// Does `work` for every index below `count`, on several threads, and gives the results in order.
 pub fn each<T: Send>(context: &Context, count: usize, writing: bool, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = count.min(if writing { WRITERS } else { cores });
+    each_with(context, count, workers(writing), work)
+}
+
+fn each_with<T: Send>(context: &Context, count: usize, workers: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let workers = count.min(workers);
     if workers < 2 {
         return (0..count).map(work).collect();
     }
@@ -45,18 +144,6 @@ fn progress(context: &Context, count: usize) -> indicatif::ProgressBar {
     if context.terminal && count > 100 { indicatif::ProgressBar::new(count as u64) } else { indicatif::ProgressBar::hidden() }
 }
 
-/// The inputs of a command; none means standard input.
-///
-/// # Errors
-/// `NoFile` (100) if there are none and standard input is a terminal.
-pub fn inputs(names: &[String]) -> Result<Vec<Source>> {
-    use std::io::IsTerminal;
-    if names.is_empty() && std::io::stdin().is_terminal() {
-        return Err(none("name a file, or pipe one into standard input"));
-    }
-    Ok(if names.is_empty() { vec![Source::Stdin] } else { names.iter().map(|name| Source::of(name)).collect() })
-}
-
 /// A pipe that brought nothing.
 const NOTHING: &str = "a file or the output of a command must be piped into it; did that command fail?";
 
@@ -85,15 +172,32 @@ pub fn none(hint: &str) -> Error {
     Error::new(Kind::NoFile, "no file specified").hint(hint)
 }
 
-/// Reports the failures of several files and gives the error to end with: of their common kind, else `Generic` (1).
-pub fn settle(context: &Context, errors: Vec<Error>, total: usize) -> Result<()> {
-    let Some(first) = errors.first() else { return Ok(()) };
-    if total == 1 {
-        return Err(first.clone());
+#[cfg(test)]
+mod tests {
+    use super::super::paths::Target;
+    use super::*;
+
+    fn targets(named: bool) -> Targets {
+        let target = |name: &str| Target { source: Source::of(name), named, inside: name.into(), staged: None };
+        Targets { files: ["/none/a", "/none/b"].map(target).into(), trees: !named, ..Targets::default() }
     }
-    let kind = if errors.iter().all(|error| error.kind == first.kind) { first.kind } else { Kind::Generic };
-    for error in &errors {
-        report::error(context, error);
+
+    #[test]
+    fn a_found_file_that_vanishes_is_no_failure() {
+        let context = Context::of_process("kveil", false);
+        let read = |target: &Target| target.source.read().map(Outcome::Done);
+        let found = work(&context, targets(false), true, read);
+        assert_eq!((found.skipped.count(Reason::Gone), found.errors.len()), (2, 0));
+        let named = work(&context, targets(true), true, read);
+        assert_eq!((named.skipped.total(), named.errors.len()), (0, 2));
+        assert_eq!(named.settle(&context, false, "read").unwrap_err().kind, Kind::NoFile);
     }
-    Err(Error::new(kind, format!("{} of {total} files failed", errors.len())))
+
+    #[test]
+    fn results_come_in_order_from_any_number_of_threads() {
+        let context = Context::of_process("kveil", false);
+        for workers in [0, 1, 3, 50] {
+            assert_eq!(each_with(&context, 20, workers, |at| at * at), (0..20).map(|at| at * at).collect::<Vec<_>>());
+        }
+    }
 }

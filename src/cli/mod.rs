@@ -24,12 +24,14 @@ mod init;
 #[cfg(feature = "age")]
 mod keygen;
 mod man;
+mod paths;
 mod recipients;
 mod report;
 mod rewrite;
 mod rotate;
 mod set;
 mod settings;
+mod staged;
 mod unset;
 mod updatekeys;
 mod view;

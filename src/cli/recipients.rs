@@ -1,14 +1,17 @@
 //! `kveil recipients`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::files::{self, Outcome as Ended};
 use super::flags::{Common, DecryptionOrder, Types};
-use super::settings::{self, Found};
-use super::{clock, files, report, rewrite};
+use super::paths::{Handling, Mode, Paths, Target, Targets};
+use super::settings::{self, Configs, Found};
+use super::{clock, report, rewrite};
 use crate::config::{self, Config};
 use crate::datakey::{rewrap, unwrap};
 use crate::document::Document;
@@ -44,9 +47,8 @@ enum Action {
         recipient: String,
         #[command(flatten)]
         files: Box<Files>,
-        /// Leave the rules of .sops.yaml as they are
-        #[arg(long)]
-        no_config: bool,
+        #[command(flatten)]
+        change: Change,
     },
     /// Shut a recipient out: new data keys for the files it could open
     Remove {
@@ -54,18 +56,26 @@ enum Action {
         recipient: String,
         #[command(flatten)]
         files: Box<Files>,
-        /// Leave the rules of .sops.yaml as they are
-        #[arg(long)]
-        no_config: bool,
+        #[command(flatten)]
+        change: Change,
     },
+}
+
+/// What adding and removing have in common.
+#[derive(ClapArgs)]
+struct Change {
+    /// Leave the rules of .sops.yaml as they are
+    #[arg(long)]
+    no_config: bool,
+    #[command(flatten)]
+    handling: Handling,
 }
 
 /// The files, and how they are opened.
 #[derive(ClapArgs)]
 struct Files {
-    /// Encrypted files
-    #[arg(value_name = "FILES")]
-    files: Vec<String>,
+    #[command(flatten)]
+    paths: Paths,
     #[command(flatten)]
     types: Types,
     #[command(flatten)]
@@ -81,8 +91,8 @@ struct Files {
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     match &args.action {
         Action::List { files, format } => list(context, files, format),
-        Action::Add { recipient, files, no_config } => change(context, files, recipient, *no_config, &Change::Add),
-        Action::Remove { recipient, files, no_config } => change(context, files, recipient, *no_config, &Change::Remove),
+        Action::Add { recipient, files, change } => self::change(context, files, recipient, change, Direction::In),
+        Action::Remove { recipient, files, change } => self::change(context, files, recipient, change, Direction::Out),
     }
 }
 
@@ -95,52 +105,52 @@ struct Listed {
 
 fn list(context: &Context, files: &Files, format: &str) -> Result<()> {
     files.common.check()?;
-    let inputs = rewrite::inputs(&files.files)?;
-    let results = files::each(context, inputs.len(), false, |at| listed(files, &inputs[at]));
-    let (mut rows, mut errors) = (Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(row) => rows.push(row),
-            Err(error) => errors.push(error),
-        }
-    }
-    let names = names(context, files, &inputs);
+    files.paths.refuse_none()?;
+    let targets = files.paths.resolve(context, Mode::Encrypted)?;
+    let names = names(&Configs::new(context, &files.common), &targets);
+    let ran = files::work(context, targets, false, |target| listed(files, target).map(Ended::Done));
     let text = match format {
-        "json" => json(&rows, &names),
-        "csv" => csv(&rows, &names),
-        _ => matrix(&rows, &names),
+        "json" => json(&ran.done, &names),
+        "csv" => csv(&ran.done, &names),
+        _ => matrix(&ran.done, &names),
     };
     report::data(text.as_bytes())?;
-    files::settle(context, errors, inputs.len())
+    ran.settle(context, files.common.verbose, "listed")
 }
 
-fn listed(files: &Files, input: &Source) -> Result<Listed> {
-    let name = input.name();
+fn listed(files: &Files, target: &Target) -> Result<Listed> {
+    let name = target.name();
     let located = |error: Error| error.in_file(&name);
-    let text = rewrite::read(input, Kind::Unreadable).map_err(located)?;
+    let text = rewrite::read(&target.source, missing(target)).map_err(located)?;
     let format = files.types.input(&name, &text).map_err(located)?;
     let document = format.parse(&text).map_err(pipeline::as_generic).map_err(located)?;
     let metadata = pipeline::metadata_of(&document).map_err(located)?;
     Ok(Listed { groups: rewrap::recipients(&metadata), threshold: metadata.threshold, name: name.clone() })
 }
 
+/// What it means that a file isn't there: one that was found may go away again.
+fn missing(target: &Target) -> Kind {
+    if target.named { Kind::Unreadable } else { Kind::NoFile }
+}
+
 /// The labels of all configurations that the files lead to.
-fn names(context: &Context, files: &Files, inputs: &[Source]) -> Vec<(String, String)> {
+fn names(configs: &Configs<'_>, targets: &Targets) -> Vec<(String, String)> {
     let mut names: Vec<(String, String)> = Vec::new();
-    for folder in folders(context, inputs) {
-        let found = settings::find_leniently(context, &files.common, &folder.join("file"));
-        for label in found.map(|found| found.config.names).unwrap_or_default() {
+    for folder in folders(configs.context, targets) {
+        let found = configs.find_leniently(&folder.join("file"));
+        for label in found.iter().flat_map(|found| &found.config.names) {
             if !names.iter().any(|(known, _)| *known == label.0) {
-                names.push(label);
+                names.push(label.clone());
             }
         }
     }
     names
 }
 
-/// The folders of the inputs, each once.
-fn folders(context: &Context, inputs: &[Source]) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = inputs.iter().filter_map(|input| context.absolute(&input.name()).parent().map(PathBuf::from)).collect();
+/// The folders of the files, each once.
+fn folders(context: &Context, targets: &Targets) -> Vec<PathBuf> {
+    let folder = |target: &Target| target.absolute(context, None).parent().map(PathBuf::from);
+    let mut folders: Vec<PathBuf> = targets.files.iter().filter_map(folder).collect();
     folders.sort();
     folders.dedup();
     folders
@@ -221,9 +231,10 @@ fn csv(rows: &[Listed], names: &[(String, String)]) -> String {
     out
 }
 
-enum Change {
-    Add,
-    Remove,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
 }
 
 /// What became of one file.
@@ -234,43 +245,65 @@ enum Outcome {
     Removed(Vec<String>),
 }
 
-fn change(context: &Context, files: &Files, recipient: &str, no_config: bool, change: &Change) -> Result<()> {
+impl Outcome {
+    /// The row of the summary for machines.
+    fn row(&self, name: &str) -> serde_json::Value {
+        match self {
+            Outcome::AsItWas => serde_json::json!({"file": name, "status": "unchanged"}),
+            Outcome::Added => serde_json::json!({"file": name, "status": "added"}),
+            Outcome::Removed(values) => serde_json::json!({"file": name, "status": "removed", "values": values}),
+        }
+    }
+}
+
+/// What all files share.
+struct Work<'a> {
+    files: &'a Files,
+    spec: RecipientSpec,
+    direction: Direction,
+    dry_run: bool,
+    identities: Identities,
+}
+
+fn change(context: &Context, files: &Files, recipient: &str, change: &Change, direction: Direction) -> Result<()> {
     files.common.check()?;
-    let inputs = rewrite::inputs(&files.files)?;
-    let names = names(context, files, &inputs);
+    files.paths.refuse_none()?;
+    let targets = files.paths.resolve(context, Mode::Encrypted)?;
+    let configs = Configs::new(context, &files.common);
+    let names = names(&configs, &targets);
     let text = names.iter().find(|(_, name)| name == recipient).map_or(recipient, |(text, _)| text);
     let spec = recipient::read(text)?;
     // What can't be done to the rules is said before any file is touched.
-    let configs = if no_config { Vec::new() } else { changed_configs(context, files, &inputs, &spec, change)? };
-    let identities = Identities::new(context.environment.clone());
-    let results = files::each(context, inputs.len(), true, |at| {
-        let name = inputs[at].name();
-        one(files, &identities, &inputs[at], &name, &spec, change).map_err(|error| error.in_file(&name))
-    });
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
-    let mut errors = Vec::new();
+    let rules = if change.no_config { Vec::new() } else { changed_configs(&configs, &targets, &spec, direction)? };
     let shown = settings::people(&[vec![spec.clone()]], &names);
-    for (input, result) in inputs.iter().zip(results) {
-        match result {
-            Ok(outcome) => tell(context, &input.name(), &shown, &outcome)?,
-            Err(error) => errors.push(error),
+    let dry_run = change.handling.dry_run;
+    let work = Work { files, spec, direction, dry_run, identities: Identities::new(context.environment.clone()) };
+    let ran = files::work(context, targets, !dry_run, |target| work.one(target).map(Ended::Done));
+    work.identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    if change.handling.report.is_some() {
+        ran.report(true, |(name, outcome)| outcome.row(name))?;
+    } else {
+        ran.done.iter().try_for_each(|(name, outcome)| tell(context, name, &shown, outcome, dry_run))?;
+    }
+    if ran.errors.is_empty() {
+        for (path, text) in &rules {
+            if !dry_run {
+                source::write(path, text, false)?;
+            }
+            let what = if dry_run { "rules would change" } else { "rules changed, commit it with the files" };
+            report::note(context, &format!("{}: {what}", path.display()));
         }
     }
-    if errors.is_empty() {
-        for (path, text) in &configs {
-            source::write(path, text, false)?;
-            report::note(context, &format!("{}: rules changed, commit it with the files", path.display()));
-        }
-    }
-    files::settle(context, errors, inputs.len())
+    ran.settle(context, files.common.verbose, "looked at")
 }
 
-fn tell(context: &Context, name: &str, who: &str, outcome: &Outcome) -> Result<()> {
+fn tell(context: &Context, name: &str, who: &str, outcome: &Outcome, dry_run: bool) -> Result<()> {
+    let would = if dry_run { " (not done)" } else { "" };
     match outcome {
         Outcome::AsItWas => report::note(context, &format!("{name}: nothing to do for {who}")),
-        Outcome::Added => report::note(context, &format!("{name}: {who} can open it now")),
+        Outcome::Added => report::note(context, &format!("{name}: {who} can open it now{would}")),
         Outcome::Removed(values) => {
-            report::note(context, &format!("{name}: a new data key, {who} can't open it any more"));
+            report::note(context, &format!("{name}: a new data key, {who} can't open it any more{would}"));
             report::note(
                 context,
                 &format!("  {} values could be read so far, in git's history too: change them at their source", values.len()),
@@ -282,76 +315,66 @@ fn tell(context: &Context, name: &str, who: &str, outcome: &Outcome) -> Result<(
     Ok(())
 }
 
-fn one(files: &Files, identities: &Identities, input: &Source, name: &str, spec: &RecipientSpec, change: &Change) -> Result<Outcome> {
-    let Source::File(path) = input else {
-        return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
-    };
-    source::refuse_irregular(path)?;
-    let text = rewrite::read(input, Kind::Unreadable)?;
-    let format = files.types.input(name, &text)?;
-    let document = format.parse(&text).map_err(pipeline::as_generic)?;
-    let metadata = pipeline::metadata_of(&document)?;
-    let groups = rewrap::recipients(&metadata);
-    let there = groups.iter().flatten().any(|known| rewrap::same(known, spec));
-    match change {
-        Change::Add if there => Ok(Outcome::AsItWas),
-        Change::Remove if !there => Ok(Outcome::AsItWas),
-        Change::Add => add(path, &document, &metadata, groups, spec, identities, &files.order.kinds()?),
-        Change::Remove => remove(path, document, metadata, groups, spec, identities, &files.order.kinds()?),
+impl Work<'_> {
+    fn one(&self, target: &Target) -> Result<(String, Outcome)> {
+        let name = target.name();
+        let outcome = self.change(target, &name).map_err(|error| error.in_file(&name))?;
+        Ok((name, outcome))
     }
-}
 
-fn add(
-    path: &std::path::Path,
-    document: &Document<'_>,
-    metadata: &Metadata,
-    mut groups: Vec<Vec<RecipientSpec>>,
-    spec: &RecipientSpec,
-    identities: &Identities,
-    order: &[String],
-) -> Result<Outcome> {
-    if let Some(first) = groups.first_mut() {
-        first.push(spec.clone());
+    fn change(&self, target: &Target, name: &str) -> Result<Outcome> {
+        let Source::File(path) = &target.source else {
+            return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
+        };
+        source::refuse_irregular(path)?;
+        let text = rewrite::read(&target.source, missing(target))?;
+        let format = self.files.types.input(name, &text)?;
+        let document = format.parse(&text).map_err(pipeline::as_generic)?;
+        let metadata = pipeline::metadata_of(&document)?;
+        let groups = rewrap::recipients(&metadata);
+        let there = groups.iter().flatten().any(|known| rewrap::same(known, &self.spec));
+        match self.direction {
+            Direction::In if there => Ok(Outcome::AsItWas),
+            Direction::Out if !there => Ok(Outcome::AsItWas),
+            Direction::In => self.add(path, &document, &metadata, groups),
+            Direction::Out => self.remove(path, document, metadata, groups),
+        }
     }
-    let data_key = unwrap(metadata, identities, order)?;
-    let metadata = rewrap::rewrap(&data_key, metadata, &groups, metadata.threshold, identities)?;
-    source::write(path, &next::with_metadata(document, &metadata)?, false)?;
-    Ok(Outcome::Added)
-}
 
-fn remove(
-    path: &std::path::Path,
-    document: Document<'_>,
-    metadata: Metadata,
-    mut groups: Vec<Vec<RecipientSpec>>,
-    spec: &RecipientSpec,
-    identities: &Identities,
-    order: &[String],
-) -> Result<Outcome> {
-    groups.iter_mut().for_each(|group| group.retain(|known| !rewrap::same(known, spec)));
-    if groups.iter().any(Vec::is_empty) {
-        let error = Error::new(Kind::Generic, "a key group would be left without a recipient");
-        return Err(error.hint("add another recipient first, or delete the file"));
+    fn add(&self, path: &Path, document: &Document<'_>, metadata: &Metadata, mut groups: Vec<Vec<RecipientSpec>>) -> Result<Outcome> {
+        if let Some(first) = groups.first_mut() {
+            first.push(self.spec.clone());
+        }
+        let data_key = unwrap(metadata, &self.identities, &self.files.order.kinds()?)?;
+        let metadata = rewrap::rewrap(&data_key, metadata, &groups, metadata.threshold, &self.identities)?;
+        self.write(path, &next::with_metadata(document, &metadata)?)?;
+        Ok(Outcome::Added)
     }
-    let data_key = unwrap(&metadata, identities, order)?;
-    let threshold = metadata.threshold;
-    let opened = next::open_with(document, metadata, data_key, false)?;
-    let text: Zeroizing<String> = next::rotate(&opened, &groups, threshold, identities, &clock::now())?;
-    source::write(path, &text, false)?;
-    Ok(Outcome::Removed(opened.encrypted_paths()))
+
+    fn remove(&self, path: &Path, document: Document<'_>, metadata: Metadata, mut groups: Vec<Vec<RecipientSpec>>) -> Result<Outcome> {
+        groups.iter_mut().for_each(|group| group.retain(|known| !rewrap::same(known, &self.spec)));
+        if groups.iter().any(Vec::is_empty) {
+            let error = Error::new(Kind::Generic, "a key group would be left without a recipient");
+            return Err(error.hint("add another recipient first, or delete the file"));
+        }
+        let data_key = unwrap(&metadata, &self.identities, &self.files.order.kinds()?)?;
+        let threshold = metadata.threshold;
+        let opened = next::open_with(document, metadata, data_key, false)?;
+        let text: Zeroizing<String> = next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?;
+        self.write(path, &text)?;
+        Ok(Outcome::Removed(opened.encrypted_paths()))
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<()> {
+        if self.dry_run { Ok(()) } else { source::write(path, text, false) }
+    }
 }
 
 /// The configurations of the files with other rules: path and text.
-fn changed_configs(
-    context: &Context,
-    files: &Files,
-    inputs: &[Source],
-    spec: &RecipientSpec,
-    change: &Change,
-) -> Result<Vec<(PathBuf, String)>> {
-    let mut seen: Vec<Found> = Vec::new();
-    for folder in folders(context, inputs) {
-        if let Some(found) = settings::find(context, &files.common, Some(&folder.join("file")))?
+fn changed_configs(configs: &Configs<'_>, targets: &Targets, spec: &RecipientSpec, direction: Direction) -> Result<Vec<(PathBuf, String)>> {
+    let mut seen: Vec<Arc<Found>> = Vec::new();
+    for folder in folders(configs.context, targets) {
+        if let Some(found) = configs.find(Some(&folder.join("file")))?
             && !seen.iter().any(|known| known.path == found.path)
         {
             seen.push(found);
@@ -360,10 +383,10 @@ fn changed_configs(
     let mut changed = Vec::new();
     for found in seen.iter().filter(|found| found.config.has_creation_rules) {
         let text = Source::File(found.path.clone()).read()?;
-        let next = match change {
-            Change::Remove => config::change::without(&text, &found.config, spec)?,
-            Change::Add => {
-                let rules = rules_of(context, &found.config, found, inputs);
+        let next = match direction {
+            Direction::Out => config::change::without(&text, &found.config, spec)?,
+            Direction::In => {
+                let rules = rules_of(configs.context, &found.config, found, targets);
                 Some(config::change::with(&text, &found.config, &rules, spec)?).filter(|next| *next != **text)
             }
         };
@@ -372,10 +395,10 @@ fn changed_configs(
     Ok(changed)
 }
 
-/// The rules that the inputs match.
-fn rules_of(context: &Context, config: &Config, found: &Found, inputs: &[Source]) -> Vec<usize> {
-    let directory = found.path.parent().unwrap_or(std::path::Path::new("/"));
-    let paths = inputs.iter().map(|input| config::relative_path(directory, &context.absolute(&input.name())));
+/// The rules that the files match.
+fn rules_of(context: &Context, config: &Config, found: &Found, targets: &Targets) -> Vec<usize> {
+    let directory = found.path.parent().unwrap_or(Path::new("/"));
+    let paths = targets.files.iter().map(|target| config::relative_path(directory, &target.absolute(context, None)));
     let mut rules: Vec<usize> = paths.filter_map(|path| config.rule_for(&path).map(|(at, _)| at)).collect();
     rules.sort_unstable();
     rules.dedup();

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::context::Context;
-use crate::error::{Error, Kind, Result, printable};
+use crate::error::{Error, Kind, Result, is_hidden, printable};
 
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
@@ -22,6 +22,14 @@ pub fn data(bytes: &[u8]) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a line for people to stdout, where it is what was asked for.
+///
+/// # Errors
+/// As [`data`].
+pub fn line(text: &str) -> Result<()> {
+    data(format!("{}\n", printable(text)).as_bytes())
 }
 
 fn to_stderr(line: &str) {
@@ -47,6 +55,17 @@ pub fn question(text: &str) {
 /// Says how a verb comes along that genuine sops isn't silent about either.
 pub fn progress(line: &str) {
     to_stderr(&printable(line));
+}
+
+/// JSON on one line, in which no name can move a terminal's cursor or hide what follows: readers get it back as it was.
+pub fn one_line(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // All of them stand within strings, and none is beyond the first plane.
+        if is_hidden(c) { out.push_str(&format!("\\u{:04x}", u32::from(c))) } else { out.push(c) }
+    }
+    out
 }
 
 /// Shows how the program is called.

@@ -1,19 +1,21 @@
 //! What the verbs share that write the next version of encrypted files.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::encrypt::is_directory;
-use super::{files, report};
+use super::encrypt::{is_directory, output_path};
+use super::files::Ran;
+use super::paths::{Handling, Target, Targets};
+use super::report;
 use crate::error::{Error, Kind, Result};
 use crate::recipient::Identities;
 use crate::source::{self, Source};
 
 /// Where the next version goes.
 #[derive(clap::Args, Default)]
-pub struct Target {
+pub struct Destination {
     /// Replace the files
     #[arg(long, short)]
     in_place: bool,
@@ -23,9 +25,6 @@ pub struct Target {
     /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long, requires = "in_place")]
     write_through: bool,
-    /// Print a summary for machines
-    #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
-    report: Option<String>,
 }
 
 /// What became of one file.
@@ -34,15 +33,15 @@ pub struct Written {
     pub name: String,
     /// A word for the summary.
     pub status: &'static str,
-    /// The next version.
-    pub text: Zeroizing<String>,
+    /// The next version, for standard output; what was written already isn't held.
+    pub text: Option<Zeroizing<String>>,
     /// Lines that say what was done.
     pub notes: Vec<String>,
     /// Lines that say what is odd.
     pub warnings: Vec<String>,
 }
 
-impl Target {
+impl Destination {
     /// Whether files are written, rather than standard output.
     pub fn writes(&self) -> bool {
         self.in_place || self.output.is_some()
@@ -52,18 +51,21 @@ impl Target {
     ///
     /// # Errors
     /// `ConflictingFlags` (8).
-    pub fn check(&self, inputs: &[Source]) -> Result<()> {
+    pub fn check(&self, targets: &Targets, dry_run: bool) -> Result<()> {
         let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
         if self.in_place && self.output.is_some() {
             return refuse("cannot operate on both --output and --in-place", "give one of them");
         }
-        if self.in_place && inputs.contains(&Source::Stdin) {
+        if self.in_place && targets.hold_stdin() {
             return refuse("standard input can't be changed in place", "leave out -i");
         }
-        if inputs.len() > 1 && !self.in_place && !self.output.as_deref().is_some_and(is_directory) {
+        if targets.are_several() && !self.in_place && !dry_run && !self.output.as_deref().is_some_and(is_directory) {
             return refuse("several files can't share one output", "give -i, or --output DIR/");
         }
-        match self.output.as_deref().filter(|output| output.ends_with('/')) {
+        if let Some(output) = self.output.as_deref().filter(|_| targets.are_several()) {
+            targets.refuse_same_output(output)?;
+        }
+        match self.output.as_deref().filter(|output| output.ends_with('/') && !dry_run) {
             Some(directory) => source::make_directory(Path::new(directory)),
             None => Ok(()),
         }
@@ -73,43 +75,29 @@ impl Target {
     ///
     /// # Errors
     /// `ConflictingFlags` (8).
-    pub fn refuse_irregular(&self, input: &Source) -> Result<()> {
-        match input {
+    pub fn refuse_irregular(&self, target: &Target) -> Result<()> {
+        match &target.source {
             Source::File(path) if self.in_place => source::refuse_irregular(path),
             _ => Ok(()),
         }
     }
 
-    /// Writes the next version of `input`, unless it goes to standard output. A file that is as it should be is left alone.
+    /// Writes the next version of a file, unless it goes to standard output. A file that is as it should be is left alone.
     ///
     /// # Errors
     /// `Unwritable` (3).
-    pub fn write(&self, input: &Source, text: &str) -> Result<()> {
-        match (input, self.output.as_deref()) {
+    pub fn write(&self, target: &Target, text: &str) -> Result<()> {
+        match (&target.source, self.output.as_deref()) {
             (Source::File(path), None) if self.in_place && self.write_through => source::write_through(path, text),
             (Source::File(path), None) if self.in_place => source::write(path, text, false),
-            (_, Some(output)) => source::write(&output_path(output, input), text, false),
+            (_, Some(output)) => {
+                let path = output_path(output, target, None);
+                path.parent().filter(|_| !target.named).map_or(Ok(()), source::make_directory)?;
+                source::write(&path, text, false)
+            }
             _ => Ok(()),
         }
     }
-}
-
-fn output_path(output: &str, input: &Source) -> PathBuf {
-    match Path::new(&input.name()).file_name() {
-        Some(file) if is_directory(output) => Path::new(output).join(file),
-        _ => PathBuf::from(output),
-    }
-}
-
-/// The named files.
-///
-/// # Errors
-/// `NoFile` (100) if there are none.
-pub fn inputs(names: &[String]) -> Result<Vec<Source>> {
-    if names.is_empty() {
-        return Err(Error::new(Kind::NoFile, "no file specified").hint("name the file"));
-    }
-    Ok(names.iter().map(|name| Source::of(name)).collect())
 }
 
 /// The text of an encrypted file; a file that isn't there is an error of the kind `missing`.
@@ -125,38 +113,32 @@ pub fn read(input: &Source, missing: Kind) -> Result<Zeroizing<String>> {
     })
 }
 
-/// Tells what became of all files, prints what goes to standard output, and gives the error to end with.
+/// Tells what became of all files (`done` is the verb: `rotated`), prints what goes to standard output, and gives the error
+/// to end with.
 ///
 /// # Errors
-/// See [`files::settle`].
-pub fn finish(context: &Context, target: &Target, identities: &Identities, results: Vec<Result<Written>>) -> Result<()> {
+/// See [`Ran::settle`].
+pub fn finish(
+    context: &Context,
+    handling: &Handling,
+    destination: &Destination,
+    identities: &Identities,
+    ran: Ran<Written>,
+    verbose: bool,
+) -> Result<()> {
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
-    let (total, mut errors, mut done) = (results.len(), Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(file) => done.push(file),
-            Err(error) => errors.push(error),
-        }
-    }
-    for file in &done {
+    let (dry, machine) = (handling.dry_run, handling.report.is_some());
+    for file in &ran.done {
         file.warnings.iter().for_each(|line| report::warning(context, &format!("{}: {line}", file.name)));
-        file.notes.iter().for_each(|line| report::note(context, line));
-        if !target.writes() {
-            report::data(file.text.as_bytes())?;
+        if dry && !machine {
+            file.notes.iter().try_for_each(|line| report::line(line))?;
+        } else if !dry {
+            file.notes.iter().for_each(|line| report::note(context, line));
         }
+        file.text.as_ref().map_or(Ok(()), |text| report::data(text.as_bytes()))?;
     }
-    if target.report.is_some() {
-        summary(target.writes(), &done, &errors)?;
+    if machine {
+        ran.report(dry || destination.writes(), |file| serde_json::json!({"file": file.name, "status": file.status}))?;
     }
-    files::settle(context, errors, total)
-}
-
-/// `{"files":[{"file","status"}|{"file","status","error","code"}]}`, stable.
-fn summary(writing: bool, done: &[Written], errors: &[Error]) -> Result<()> {
-    let good = done.iter().map(|file| serde_json::json!({"file": file.name, "status": file.status}));
-    let bad = errors.iter().map(
-        |error| serde_json::json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": error.kind.exit_code()}),
-    );
-    let text = serde_json::json!({"files": good.chain(bad).collect::<Vec<_>>()}).to_string();
-    if writing { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+    ran.settle(context, verbose, if dry { "would be rewritten" } else { "rewritten" })
 }

@@ -3,17 +3,19 @@
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
+use super::clock;
 use super::consent::Consent;
 use super::context::Context;
+use super::files::{self, Outcome};
 use super::flags::{Common, DecryptionOrder, Recipients, Types};
-use super::rewrite::{self, Target, Written};
-use super::{clock, files, settings};
+use super::paths::{Handling, Mode, Paths, Target};
+use super::rewrite::{self, Destination, Written};
+use super::settings::{self, Configs};
 use crate::datakey::rewrap;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::pipeline::{self, next};
 use crate::recipient::{Identities, RecipientSpec};
 use crate::select::Selection;
-use crate::source::Source;
 
 /// Give files a new data key, and every value a new IV
 ///
@@ -21,10 +23,12 @@ use crate::source::Source;
 /// its old versions: change the values themselves at their source.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Files
-    files: Vec<String>,
     #[command(flatten)]
-    target: Target,
+    paths: Paths,
+    #[command(flatten)]
+    handling: Handling,
+    #[command(flatten)]
+    destination: Destination,
     #[command(flatten)]
     types: Types,
     #[command(flatten)]
@@ -128,49 +132,70 @@ impl Changes {
 /// Those of opening and writing; `NoFileForKeys` (49) for changes to a file that isn't there.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
-    let inputs = rewrite::inputs(&args.files)?;
-    args.target.check(&inputs)?;
-    let (added, removed) = (args.changes.added()?, args.changes.removed()?);
-    let identities = Identities::new(context.environment.clone());
-    let results =
-        files::each(context, inputs.len(), args.target.writes(), |at| one(context, args, &added, &removed, &identities, &inputs[at]));
-    rewrite::finish(context, &args.target, &identities, results)
+    args.paths.refuse_none()?;
+    let targets = args.paths.resolve(context, Mode::Encrypted)?;
+    args.destination.check(&targets, args.handling.dry_run)?;
+    let work = Work {
+        args,
+        added: args.changes.added()?,
+        removed: args.changes.removed()?,
+        configs: Configs::new(context, &args.common),
+        identities: Identities::new(context.environment.clone()),
+    };
+    let ran = files::work(context, targets, args.destination.writes(), |target| work.one(target));
+    rewrite::finish(context, &args.handling, &args.destination, &work.identities, ran, args.common.verbose)
 }
 
-fn one(
-    context: &Context,
-    args: &Args,
-    added: &[RecipientSpec],
-    removed: &[RecipientSpec],
-    identities: &Identities,
-    input: &Source,
-) -> Result<Written> {
-    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
-    let located = |error: Error| error.in_file(&name);
-    args.target.refuse_irregular(input)?;
-    let missing = if added.is_empty() && removed.is_empty() { Kind::Unreadable } else { Kind::NoFileForKeys };
-    let text = rewrite::read(input, missing).map_err(located)?;
-    let order = args.order.kinds()?;
-    let format = args.types.input(&name, &text).map_err(located)?;
-    let to = args.types.output(format).map_err(located)?;
-    let opened = next::open(&text, format, identities, &order, args.ignore_mac).map_err(located)?;
-    let groups = changed(rewrap::recipients(&opened.metadata), added, removed);
-    let target = context.absolute(&name);
-    let found = settings::find_leniently(context, &args.common, &target);
-    let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|spec| !added.contains(spec)).cloned().collect();
-    args.consent.check(context, found.as_ref(), &target, &others).map_err(located)?;
-    let threshold = opened.metadata.threshold.map(|threshold| threshold.min(groups.len()));
-    let rotated = if format.name() == to.name() {
-        next::rotate(&opened, &groups, threshold, identities, &clock::now())
-    } else {
-        let document = pipeline::convert(&opened.plain, format, to, args.common.indent()?)?;
-        converted(&opened, &document, to, groups.clone(), threshold, identities)
-    };
-    let text = rotated.map_err(located)?;
-    args.target.write(input, &text).map_err(located)?;
-    let names = found.map(|found| found.config.names).unwrap_or_default();
-    let note = format!("{name}: a new data key for {}", settings::people(&groups, &names));
-    Ok(Written { name, status: "rotated", text, notes: vec![note], warnings: opened.notes })
+/// What all files share.
+struct Work<'a> {
+    args: &'a Args,
+    added: Vec<RecipientSpec>,
+    removed: Vec<RecipientSpec>,
+    configs: Configs<'a>,
+    identities: Identities,
+}
+
+impl Work<'_> {
+    fn one(&self, target: &Target) -> Result<Outcome<Written>> {
+        let name = self.args.types.filename_override.clone().unwrap_or_else(|| target.name());
+        self.rotate(target, &name).map(Outcome::Done).map_err(|error| error.in_file(&name))
+    }
+
+    fn rotate(&self, target: &Target, name: &str) -> Result<Written> {
+        let args = self.args;
+        args.destination.refuse_irregular(target)?;
+        let missing = match (target.named, self.added.is_empty() && self.removed.is_empty()) {
+            (false, _) => Kind::NoFile,
+            (true, true) => Kind::Unreadable,
+            (true, false) => Kind::NoFileForKeys,
+        };
+        let text = rewrite::read(&target.source, missing)?;
+        let order = args.order.kinds()?;
+        let format = args.types.input(name, &text)?;
+        let to = args.types.output(format)?;
+        let opened = next::open(&text, format, &self.identities, &order, args.ignore_mac)?;
+        let groups = changed(rewrap::recipients(&opened.metadata), &self.added, &self.removed);
+        let path = target.absolute(self.configs.context, args.types.filename_override.as_deref());
+        let found = self.configs.find_leniently(&path);
+        let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|spec| !self.added.contains(spec)).cloned().collect();
+        args.consent.check(&self.configs, found.as_deref(), &path, &others)?;
+        let people = settings::people(&groups, found.as_ref().map_or(&[], |found| &found.config.names));
+        if args.handling.dry_run {
+            let notes = vec![format!("{name}: would get a new data key for {people}")];
+            return Ok(Written { name: name.to_owned(), status: "would-rotate", text: None, notes, warnings: opened.notes });
+        }
+        let threshold = opened.metadata.threshold.map(|threshold| threshold.min(groups.len()));
+        let text = if format.name() == to.name() {
+            next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?
+        } else {
+            let document = pipeline::convert(&opened.plain, format, to, args.common.indent()?)?;
+            converted(&opened, &document, to, groups, threshold, &self.identities)?
+        };
+        args.destination.write(target, &text)?;
+        let notes = vec![format!("{name}: a new data key for {people}")];
+        let text = Some(text).filter(|_| !args.destination.writes());
+        Ok(Written { name: name.to_owned(), status: "rotated", text, notes, warnings: opened.notes })
+    }
 }
 
 /// The same values in another format.

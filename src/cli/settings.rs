@@ -1,6 +1,8 @@
 //! Where a file's settings come from: flags, the environment, the rule of a `.sops.yaml`, the default of its kind.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use super::clock;
 use super::context::Context;
@@ -9,13 +11,15 @@ use super::report;
 use crate::config::{self, Config, Rule};
 use crate::document::Document;
 use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+use crate::git::version;
 use crate::kubernetes;
 use crate::kubernetes::secret::Default as KindDefault;
 use crate::metadata::SelectorKind;
 use crate::pipeline::Plan;
 use crate::recipient::{self, RecipientSpec};
 use crate::select::Selection;
-use crate::source::{Source, platform};
+use crate::source::{self, Source, platform};
 
 const FILE: &str = ".sops.yaml";
 const MISSPELT: &str = ".sops.yml";
@@ -32,45 +36,113 @@ pub struct Found {
     pub named: bool,
 }
 
-/// Looks for the configuration of `target` (absolute): the one named, else from the target's directory upward, else
-/// from the current directory upward. Under the name `sops` only the last, as genuine sops does.
+/// The configurations of a run: each is looked for and read once, however many files it is for.
+pub struct Configs<'c> {
+    /// The world of this run.
+    pub context: &'c Context,
+    common: &'c Common,
+    /// By directory, what is nearest.
+    nearest: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
+    read: Mutex<HashMap<PathBuf, Result<Arc<Found>>>>,
+    committed: Mutex<HashMap<PathBuf, Result<Option<Arc<Config>>>>>,
+}
+
+/// Looks for the configuration of one file, as [`Configs::find`] does.
 ///
 /// # Errors
 /// `Generic` (1) if it can't be read.
-pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result<Option<Found>> {
-    if let Some(name) = common.config.as_deref().filter(|name| !name.is_empty()) {
-        return read(&context.absolute(name), name, true).map(Some);
+pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result<Option<Arc<Found>>> {
+    Configs::new(context, common).find(target)
+}
+
+impl<'c> Configs<'c> {
+    /// None read yet.
+    pub fn new(context: &'c Context, common: &'c Common) -> Configs<'c> {
+        let (nearest, read, committed) = Default::default();
+        Configs { context, common, nearest, read, committed }
     }
-    let here = upward(context, &context.directory);
-    let path = match target.and_then(Path::parent).filter(|_| !context.is_sops()) {
-        None => here,
-        Some(directory) => {
-            let beside = upward(context, directory);
-            if let (Some(beside), Some(here)) = (&beside, &here)
-                && beside != here
-            {
-                report::warning(context, &format!("{} counts for this file, not {}", shown(context, beside), shown(context, here)));
-            }
-            beside.or(here)
+
+    /// Looks for the configuration of `target` (absolute): the one named, else from the target's directory upward, else
+    /// from the current directory upward. Under the name `sops` only the last, as genuine sops does.
+    ///
+    /// # Errors
+    /// `Generic` (1) if it can't be read.
+    pub fn find(&self, target: Option<&Path>) -> Result<Option<Arc<Found>>> {
+        let context = self.context;
+        if let Some(name) = self.common.config.as_deref().filter(|name| !name.is_empty()) {
+            return self.open(&context.absolute(name), name, true).map(Some);
         }
-    };
-    path.map(|path| read(&path, &shown(context, &path), false)).transpose()
-}
+        let here = self.upward(&context.directory);
+        let path = match target.and_then(Path::parent).filter(|_| !context.is_sops()) {
+            None => here,
+            Some(directory) => {
+                let beside = self.upward(directory);
+                if let (Some(beside), Some(here)) = (&beside, &here)
+                    && beside != here
+                {
+                    report::warning(context, &format!("{} counts for this file, not {}", shown(context, beside), shown(context, here)));
+                }
+                beside.or(here)
+            }
+        };
+        path.map(|path| self.open(&path, &shown(context, &path), false)).transpose()
+    }
 
-/// As [`find`], for verbs that need no configuration: one that can't be read is none.
-pub fn find_leniently(context: &Context, common: &Common, target: &Path) -> Option<Found> {
-    find(context, common, Some(target)).unwrap_or_else(|error| {
-        report::warning(context, &format!("the configuration isn't read: {error}"));
+    /// As [`Configs::find`], for verbs that need no configuration: one that can't be read is none.
+    pub fn find_leniently(&self, target: &Path) -> Option<Arc<Found>> {
+        self.find(Some(target)).unwrap_or_else(|error| {
+            report::warning(self.context, &format!("the configuration isn't read: {error}"));
+            None
+        })
+    }
+
+    /// The configuration as the last commit has it, where that differs from the one in the work tree.
+    ///
+    /// # Errors
+    /// `Generic` (1) if it can't be read, `Unreadable` (2) if git is in trouble.
+    pub fn committed(&self, found: &Found) -> Result<Option<Arc<Config>>> {
+        let Ok(mut known) = self.committed.lock() else { return committed(self.context, found) };
+        known.entry(found.path.clone()).or_insert_with(|| committed(self.context, found)).clone()
+    }
+
+    fn open(&self, path: &Path, name: &str, named: bool) -> Result<Arc<Found>> {
+        let Ok(mut known) = self.read.lock() else { return read(path, name, named).map(Arc::new) };
+        known.entry(path.to_owned()).or_insert_with(|| read(path, name, named).map(Arc::new)).clone()
+    }
+
+    fn upward(&self, directory: &Path) -> Option<PathBuf> {
+        let known = self.nearest.lock().ok().and_then(|nearest| nearest.get(directory).cloned());
+        known.unwrap_or_else(|| {
+            let found = self.search(directory);
+            if let Ok(mut nearest) = self.nearest.lock() {
+                nearest.insert(directory.to_owned(), found.clone());
+            }
+            found
+        })
+    }
+
+    /// The nearest configuration at or above `directory`. As kveil the search ends at the top of a git work tree and at the
+    /// border of a file system: what lies above belongs to someone else.
+    fn search(&self, directory: &Path) -> Option<PathBuf> {
+        let lenient = self.context.is_sops();
+        let device = platform::device(directory);
+        for folder in directory.ancestors().take(MAX_PARENTS) {
+            if !lenient && platform::device(folder) != device {
+                return None;
+            }
+            let path = folder.join(FILE);
+            if path.is_file() {
+                return Some(path);
+            }
+            if folder.join(MISSPELT).is_file() {
+                report::warning(self.context, &format!("{} is ignored, the name is {FILE}", shown(self.context, &folder.join(MISSPELT))));
+            }
+            if !lenient && folder.join(".git").exists() {
+                return None;
+            }
+        }
         None
-    })
-}
-
-/// The configuration as the last commit has it, where that differs from the one in the work tree.
-///
-/// # Errors
-/// `Generic` (1) if it can't be read.
-pub fn committed(_context: &Context, _found: &Found) -> Result<Option<Config>> {
-    Ok(None)
+    }
 }
 
 /// A path for messages: relative where that is shorter.
@@ -87,26 +159,15 @@ fn read(path: &Path, name: &str, named: bool) -> Result<Found> {
     Ok(Found { path: path.to_owned(), config: config::parse(&text, name)?, named })
 }
 
-/// The nearest configuration at or above `directory`. As kveil the search ends at the top of a git work tree and at the
-/// border of a file system: what lies above belongs to someone else.
-fn upward(context: &Context, directory: &Path) -> Option<PathBuf> {
-    let device = platform::device(directory);
-    for folder in directory.ancestors().take(MAX_PARENTS) {
-        if !context.is_sops() && platform::device(folder) != device {
-            return None;
-        }
-        let path = folder.join(FILE);
-        if path.is_file() {
-            return Some(path);
-        }
-        if folder.join(MISSPELT).is_file() {
-            report::warning(context, &format!("{} is ignored, the name is {FILE}", shown(context, &folder.join(MISSPELT))));
-        }
-        if !context.is_sops() && folder.join(".git").exists() {
-            return None;
-        }
-    }
-    None
+fn committed(context: &Context, found: &Found) -> Result<Option<Arc<Config>>> {
+    let folder = found.path.parent().unwrap_or(Path::new("/"));
+    let Some(repository) = Repository::at(&context.environment, &context.directory, folder)? else { return Ok(None) };
+    let earlier = version::earlier_version(&repository, &found.path)?.filter(|earlier| earlier.from == version::From::Head);
+    let Some(mut earlier) = earlier else { return Ok(None) };
+    let name = format!("HEAD:{}", found.config.file);
+    let text = source::utf8(std::mem::take(&mut *earlier.bytes)).map_err(|error| error.in_file(&name))?;
+    let same = Source::File(found.path.clone()).read().is_ok_and(|now| *now == *text);
+    if same { Ok(None) } else { Ok(Some(Arc::new(config::parse(&text, &name)?))) }
 }
 
 /// A configuration of a stranger could name his recipients.
@@ -196,23 +257,33 @@ fn stored_indent(config: &Config, document: &Document<'_>) -> Option<usize> {
 /// # Errors
 /// `Generic` (1) if none matches, or the configuration has mistakes.
 pub fn rule_of<'f>(context: &Context, found: &'f Found, target: &Path) -> Result<(usize, &'f Rule)> {
+    matching(context, found, target)?.ok_or_else(|| {
+        let error = Error::new(Kind::Generic, format!("error loading config: no matching creation rules found in {}", found.config.file));
+        error
+            .hint(format!("rules are matched against {}", rule_path(found, target)))
+            .hint("add a rule whose path_regex matches it, or one without path_regex at the end")
+    })
+}
+
+/// The rule of a file, if one matches.
+///
+/// # Errors
+/// `Generic` (1) if the configuration has mistakes.
+pub fn matching<'f>(context: &Context, found: &'f Found, target: &Path) -> Result<Option<(usize, &'f Rule)>> {
     if !context.is_sops() {
         refuse_foreign_owner(found, target)?;
     }
-    let directory = found.path.parent().unwrap_or(Path::new("/"));
-    let path = config::relative_path(directory, target);
-    let matched = found.config.rule_for(&path);
+    let matched = found.config.rule_for(&rule_path(found, target));
     if context.is_strict() {
         found.config.strict()?
     } else {
         found.config.lenient(matched.as_ref().map(|(index, _)| *index))?
     }
-    matched.ok_or_else(|| {
-        let error = Error::new(Kind::Generic, format!("error loading config: no matching creation rules found in {}", found.config.file));
-        error
-            .hint(format!("rules are matched against {path}"))
-            .hint("add a rule whose path_regex matches it, or one without path_regex at the end")
-    })
+    Ok(matched)
+}
+
+fn rule_path(found: &Found, target: &Path) -> String {
+    config::relative_path(found.path.parent().unwrap_or(Path::new("/")), target)
 }
 
 /// The recipients of the flags, else of the rule; an encryption context given by flag counts for keys in its flat lists

@@ -1,17 +1,21 @@
 //! `kveil updatekeys`.
 
+use std::num::NonZero;
+
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
 use super::consent::Consent;
 use super::context::Context;
+use super::files::{self, Outcome as Ended};
 use super::flags::{Common, DecryptionOrder, Types};
-use super::settings::{self, Found};
-use super::{ask, clock, files, report, rewrite};
+use super::paths::{Handling, Mode, Paths, Target};
+use super::settings::{self, Configs, Found};
+use super::{ask, clock, report, rewrite};
 use crate::datakey::rewrap::{self, Difference};
 use crate::datakey::unwrap;
 use crate::document::Document;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, printable};
 use crate::metadata::Metadata;
 use crate::pipeline::{self, next};
 use crate::recipient::{Identities, RecipientSpec};
@@ -23,8 +27,10 @@ use crate::source::{self, Source};
 /// one. Recipients that stay keep their entries byte for byte.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Files
-    files: Vec<String>,
+    #[command(flatten)]
+    paths: Paths,
+    #[command(flatten)]
+    handling: Handling,
     /// Don't ask
     #[arg(long, short)]
     yes: bool,
@@ -89,34 +95,60 @@ enum Outcome {
     Synced { new_data_key: bool },
 }
 
+impl Outcome {
+    /// The word for machines.
+    fn id(&self) -> &'static str {
+        match self {
+            Outcome::UpToDate => "up-to-date",
+            Outcome::OutOfLine => "out-of-line",
+            Outcome::Left => "left",
+            Outcome::Synced { .. } => "synced",
+        }
+    }
+}
+
+/// What all files share.
+struct Work<'a> {
+    args: &'a Args,
+    configs: Configs<'a>,
+    identities: Identities,
+}
+
 /// Updates.
 ///
 /// # Errors
 /// `Generic` (1) for several files, whatever it was, and with `--check` for a file that is out of line.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
-    let inputs = rewrite::inputs(&args.files)?;
-    let identities = Identities::new(context.environment.clone());
-    let asking = !args.yes && !args.check;
-    let one = |at: usize| one(context, args, &identities, &inputs[at]);
-    // Questions come one after the other.
-    let results = if asking { (0..inputs.len()).map(one).collect() } else { files::each(context, inputs.len(), !args.check, one) };
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
-    let (mut errors, mut out_of_line) = (Vec::new(), 0);
-    for (input, result) in inputs.iter().zip(results) {
-        match result {
-            Ok(outcome) => out_of_line += usize::from(tell(&input.name(), &outcome)),
-            Err(error) => errors.push(error),
-        }
+    args.paths.refuse_none()?;
+    let mut targets = args.paths.resolve(context, Mode::Encrypted)?;
+    if !args.yes && !args.keeps() {
+        // Questions come one after the other.
+        targets.concurrency = Some(NonZero::<usize>::MIN);
     }
-    if inputs.len() > 1 {
-        errors.iter_mut().for_each(|error| error.kind = Kind::Generic);
+    let several = targets.are_several();
+    let work = Work { args, configs: Configs::new(context, &args.common), identities: Identities::new(context.environment.clone()) };
+    let mut ran = files::work(context, targets, !args.keeps(), |target| work.one(target));
+    work.identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    let (total, out_of_line) = (ran.done.len(), ran.done.iter().filter(|(name, outcome)| tell(name, outcome)).count());
+    if several {
+        ran.errors.iter_mut().for_each(|error| error.kind = Kind::Generic);
     }
-    files::settle(context, errors, inputs.len())?;
+    if args.handling.report.is_some() {
+        ran.report(true, |(name, outcome)| serde_json::json!({"file": name, "status": outcome.id()}))?;
+    }
+    ran.settle(context, args.common.verbose, "looked at")?;
     match out_of_line {
-        0 => Ok(()),
-        count => Err(Error::new(Kind::Generic, format!("{count} of {} files out of line with the rules", inputs.len()))
+        count if args.check && count > 0 => Err(Error::new(Kind::Generic, format!("{count} of {total} files out of line with the rules"))
             .hint("kveil updatekeys without --check brings them in line")),
+        _ => Ok(()),
+    }
+}
+
+impl Args {
+    /// Whether files are left as they are.
+    fn keeps(&self) -> bool {
+        self.check || self.handling.dry_run
     }
 }
 
@@ -132,46 +164,59 @@ fn tell(name: &str, outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::OutOfLine)
 }
 
-fn one(context: &Context, args: &Args, identities: &Identities, input: &Source) -> Result<Outcome> {
-    let name = args.types.filename_override.clone().unwrap_or_else(|| input.name());
-    update(context, args, identities, input, &name).map_err(|error| error.in_file(&name))
-}
+impl Work<'_> {
+    fn one(&self, target: &Target) -> Result<Ended<(String, Outcome)>> {
+        let name = self.args.types.filename_override.clone().unwrap_or_else(|| target.name());
+        let outcome = self.update(target, &name).map_err(|error| error.in_file(&name))?;
+        Ok(Ended::Done((target.name(), outcome)))
+    }
 
-fn update(context: &Context, args: &Args, identities: &Identities, input: &Source, name: &str) -> Result<Outcome> {
-    let Source::File(path) = input else {
-        return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
-    };
-    if path.is_dir() {
-        return Err(Error::new(Kind::Generic, "can't operate on a directory").hint("name its files"));
+    fn update(&self, target: &Target, name: &str) -> Result<Outcome> {
+        let (args, context) = (self.args, self.configs.context);
+        let Source::File(path) = &target.source else {
+            return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
+        };
+        if path.is_dir() {
+            return Err(Error::new(Kind::Generic, "can't operate on a directory").hint("name its files"));
+        }
+        source::refuse_irregular(path)?;
+        let text = rewrite::read(&target.source, if target.named { Kind::Generic } else { Kind::NoFile })?;
+        let format = args.types.input(name, &text)?;
+        let document = format.parse(&text).map_err(pipeline::as_generic)?;
+        let metadata = pipeline::metadata_of(&document)?;
+        let absolute = target.absolute(context, args.types.filename_override.as_deref());
+        let found = self.configs.find(Some(&absolute))?.filter(|found| found.config.has_creation_rules);
+        let Some(found) = found else {
+            return Err(Error::new(Kind::Generic, "config file not found, or it has no creation rules").hint("kveil init writes one"));
+        };
+        let plan = plan(context, &found, &absolute, &metadata)?;
+        if !plan.changes() {
+            return Ok(Outcome::UpToDate);
+        }
+        let whose = if context.is_sops() { "the file's groups".to_owned() } else { format!("the groups of {}", printable(name)) };
+        self.show(&plan.shown(&whose))?;
+        if args.keeps() {
+            return Ok(Outcome::OutOfLine);
+        }
+        if !args.yes && !ask::yes("Is this okay?") {
+            return Ok(Outcome::Left);
+        }
+        let added: Vec<RecipientSpec> = plan.differences.iter().flat_map(|difference| difference.added.clone()).collect();
+        args.consent.check(&self.configs, Some(&found), &absolute, &added)?;
+        let new_data_key = plan.removes() && !context.is_sops();
+        let next = next_version(&args.order.kinds()?, (document, metadata), &plan, &self.identities, new_data_key)?;
+        source::write(path, &next, false)?;
+        Ok(Outcome::Synced { new_data_key })
     }
-    source::refuse_irregular(path)?;
-    let text = rewrite::read(input, Kind::Generic)?;
-    let format = args.types.input(name, &text)?;
-    let document = format.parse(&text).map_err(pipeline::as_generic)?;
-    let metadata = pipeline::metadata_of(&document)?;
-    let target = context.absolute(name);
-    let found = settings::find(context, &args.common, Some(&target))?.filter(|found| found.config.has_creation_rules);
-    let Some(found) = found else {
-        return Err(Error::new(Kind::Generic, "config file not found, or it has no creation rules").hint("kveil init writes one"));
-    };
-    let plan = plan(context, &found, &target, &metadata)?;
-    if !plan.changes() {
-        return Ok(Outcome::UpToDate);
+
+    /// stdout is the summary's if one is asked for.
+    fn show(&self, difference: &str) -> Result<()> {
+        if self.args.handling.report.is_none() {
+            return report::data(difference.as_bytes());
+        }
+        difference.lines().for_each(report::progress);
+        Ok(())
     }
-    let whose = if context.is_sops() { "the file's groups".to_owned() } else { format!("the groups of {name}") };
-    report::data(plan.shown(&whose).as_bytes())?;
-    if args.check {
-        return Ok(Outcome::OutOfLine);
-    }
-    if !args.yes && !ask::yes("Is this okay?") {
-        return Ok(Outcome::Left);
-    }
-    let added: Vec<RecipientSpec> = plan.differences.iter().flat_map(|difference| difference.added.clone()).collect();
-    args.consent.check(context, Some(&found), &target, &added)?;
-    let new_data_key = plan.removes() && !context.is_sops();
-    let next = next_version(&args.order.kinds()?, (document, metadata), &plan, identities, new_data_key)?;
-    source::write(path, &next, false)?;
-    Ok(Outcome::Synced { new_data_key })
 }
 
 fn plan(context: &Context, found: &Found, target: &std::path::Path, metadata: &Metadata) -> Result<Plan> {

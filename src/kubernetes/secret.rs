@@ -88,6 +88,39 @@ pub fn default_selection(document: &Document<'_>) -> Result<Default> {
     }
 }
 
+/// Whether any object of the file, or any item of a list in it, is of a kind known to hold secrets.
+pub fn holds_known_kind(document: &Document<'_>) -> bool {
+    let roots = document.parts.iter().map(|part| part.root).filter(|root| has_content(document, *root));
+    roots.filter_map(|root| object(document, root)).any(|found| match Known::of(&found) {
+        Some(known) if known.keys.is_empty() => found.kind == "SecretList" || items_known(document, found.root),
+        known => known.is_some(),
+    })
+}
+
+fn items_known(document: &Document<'_>, list: NodeId) -> bool {
+    let Some(items) = document.get(list, "items").map(|id| followed(document, id)) else { return false };
+    let is_list = document.node(items).kind == NodeKind::Sequence;
+    let known = |item: NodeId| object(document, followed(document, item)).is_some_and(|item| Known::of(&item).is_some());
+    is_list && document.children(items).any(known)
+}
+
+/// Whether text that can't be parsed speaks of a kind known to hold secrets: a `kind:` followed by its name.
+pub fn names_known_kind(text: &str) -> bool {
+    text.split("kind").skip(1).any(|rest| {
+        let Some(value) = rest.trim_start_matches(['"', '\'']).trim_start().strip_prefix(':') else { return false };
+        let value = value.trim_start_matches([' ', '\t', '"', '\'']);
+        let end = value.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(value.len());
+        KINDS.iter().any(|known| known.kind == &value[..end])
+    })
+}
+
+/// Whether a text can hold an object of a kind known to hold secrets, whatever its spelling: cheap, and never wrongly no
+/// for names that are written out.
+pub fn speaks_of_known_kind(text: &str) -> bool {
+    let holds = |word: &str| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some();
+    holds("kind") && KINDS.iter().any(|known| holds(known.kind))
+}
+
 fn has_content(document: &Document<'_>, root: NodeId) -> bool {
     root != NONE && document.node(root).kind == NodeKind::Mapping && document.entries(root).next().is_some()
 }

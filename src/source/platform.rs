@@ -6,6 +6,11 @@ pub use unix::*;
 #[cfg(not(unix))]
 pub use other::*;
 
+/// A path with `/`, as git takes it on every system.
+pub fn slashed(path: &std::path::Path) -> std::ffi::OsString {
+    path_of_bytes(&bytes_of_path(path)).into_os_string()
+}
+
 #[cfg(unix)]
 mod unix {
     use std::ffi::{OsStr, OsString};
@@ -250,6 +255,18 @@ mod unix {
         path.metadata().ok().map(|metadata| metadata.uid())
     }
 
+    /// A path from the bytes that git and others give.
+    pub fn path_of_bytes(bytes: &[u8]) -> std::path::PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        std::path::PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+    }
+
+    /// The bytes of a path, as git takes them.
+    pub fn bytes_of_path(path: &Path) -> Vec<u8> {
+        use std::os::unix::ffi::OsStrExt;
+        path.as_os_str().as_bytes().to_vec()
+    }
+
     /// The user that runs this process.
     pub fn user() -> u32 {
         rustix::process::geteuid().as_raw()
@@ -398,6 +415,16 @@ mod other {
     /// Not known here.
     pub fn owner(_path: &Path) -> Option<u32> {
         None
+    }
+
+    /// A path from the bytes that git and others give: UTF-8 here.
+    pub fn path_of_bytes(bytes: &[u8]) -> std::path::PathBuf {
+        std::path::PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// The bytes of a path, as git takes them: UTF-8, with `/`.
+    pub fn bytes_of_path(path: &Path) -> Vec<u8> {
+        path.to_string_lossy().replace('\\', "/").into_bytes()
     }
 
     /// Not known here.
