@@ -154,7 +154,8 @@ fn read(file: &str) -> String {
 /// Modules of `src/cli` that are no commands.
 const CLI_PARTS: &[&str] = &[
     // One a line, sorted.
-    "argv", "ask", "clock", "consent", "context", "editor", "files", "flags", "in_place", "paths", "report", "rewrite", "settings", "staged",
+    "argv", "ask", "clock", "consent", "context", "earlier", "editor", "files", "flags", "in_place", "paths", "report", "rewrite",
+    "settings", "staged",
 ];
 
 #[test]

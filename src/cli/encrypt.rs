@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
+use super::consent::Consent;
 use super::context::Context;
+use super::earlier::{Baselines, Earlier, Incremental, Repositories};
 use super::files::{self, Outcome, Ran};
 use super::flags::{Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
@@ -17,7 +19,7 @@ use crate::git::Repository;
 use crate::git::changed::Staged;
 use crate::kubernetes::secret;
 use crate::pipeline;
-use crate::recipient::Identities;
+use crate::recipient::{Identities, RecipientSpec};
 use crate::seal::encrypt::Sealed;
 use crate::source::{self, Source};
 use crate::tree::{Reason, choice};
@@ -63,6 +65,10 @@ pub struct Args {
     #[arg(long, requires = "staged")]
     delete_plaintext: bool,
     #[command(flatten)]
+    incremental: Incremental,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -88,6 +94,7 @@ struct Work<'a> {
     configs: Configs<'a>,
     identities: Identities,
     repository: Option<Repository>,
+    baselines: Baselines<'a>,
 }
 
 /// Encrypts.
@@ -101,12 +108,15 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
+    let destinations: Vec<PathBuf> = targets.files.iter().filter_map(|target| args.destination(context, target)).collect();
+    let repositories = Repositories::of(context, &args.incremental, &destinations)?;
     let work = Work {
         context,
         args,
         configs: Configs::new(context, &args.common),
         identities: Identities::new(context.environment.clone()),
         repository: targets.repository.take(),
+        baselines: Baselines::read(context, &args.incremental, &repositories, &destinations)?,
     };
     if let Some(repository) = work.repository.as_ref().filter(|_| args.paths.staged && !args.handling.dry_run) {
         staged::refuse_passing_index(context, repository)?;
@@ -130,6 +140,16 @@ impl Args {
     /// Whether files are written, rather than standard output.
     fn writes(&self) -> bool {
         self.replaces() || self.output.is_some()
+    }
+
+    /// The file that is written, absolute; none for standard output.
+    fn destination(&self, context: &Context, target: &Target) -> Option<PathBuf> {
+        let given = self.types.filename_override.as_deref();
+        match (&target.source, self.output.as_deref()) {
+            (_, Some(output)) => Some(context.directory.join(output_path(output, target, given))),
+            (Source::File(path), None) if self.replaces() => Some(context.directory.join(path)),
+            _ => None,
+        }
     }
 }
 
@@ -234,7 +254,9 @@ impl Work<'_> {
 
     fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
         let found = self.configs.find(Some(path))?;
-        let decision = self.decide(found.as_deref(), path, document)?;
+        let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
+        let earlier = self.baselines.earlier(&destination, document.format)?;
+        let decision = self.decide(found.as_deref(), path, document, earlier.as_ref())?;
         let dry = self.args.handling.dry_run;
         let values = if dry || !target.named { choice::values(document, &decision.plan.selection)? } else { 0 };
         if values == 0 && !target.named {
@@ -246,15 +268,35 @@ impl Work<'_> {
         if dry {
             return Ok(Outcome::Done(foreseen(name, &decision, values)));
         }
-        let sealed = pipeline::encrypt(document, &decision.plan, &self.identities)?;
+        let recipients: Vec<RecipientSpec> = decision.plan.groups.iter().flatten().cloned().collect();
+        self.args.consent.check(&self.configs, found.as_deref(), path, &recipients)?;
+        let (sealed, notes) = self.encrypted(document, &decision, earlier.as_ref())?;
         write(self.args, target, &sealed.text)?;
         let mut done = describe(name, &decision, sealed, !self.args.writes());
+        done.warnings.extend(notes.map(|note| format!("{name}: {note}")));
         done.staged.clone_from(&target.staged);
         Ok(Outcome::Done(done))
     }
 
-    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>) -> Result<Decision> {
+    fn encrypted(&self, document: &Document<'_>, decision: &Decision, earlier: Option<&Earlier>) -> Result<(Sealed, Option<String>)> {
+        let incremental = &self.args.incremental;
+        let Some(earlier) = earlier else { return Ok((pipeline::encrypt(document, &decision.plan, &self.identities)?, None)) };
+        incremental.refuse_clear(self.context, earlier, document, &decision.plan.selection)?;
+        incremental.encrypt(earlier, document, &decision.plan, &self.identities)
+    }
+
+    /// Where neither a rule nor a flag says anything, a file that was decrypted goes back to whom it was for.
+    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>, earlier: Option<&Earlier>) -> Result<Decision> {
         let args = self.args;
+        let ruled = match found.filter(|found| found.config.has_creation_rules) {
+            Some(found) => settings::matching(self.context, found, path)?.is_some(),
+            None => false,
+        };
+        if let Some(earlier) = earlier.filter(|_| !ruled)
+            && args.recipients.group(self.context)?.is_empty()
+        {
+            return earlier.decision(document, args.mac_only_encrypted);
+        }
         let asked = Asked {
             common: &args.common,
             recipients: &args.recipients,

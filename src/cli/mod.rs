@@ -9,6 +9,7 @@ mod config;
 mod consent;
 mod context;
 mod decrypt;
+mod earlier;
 mod edit;
 mod editor;
 mod encrypt;
