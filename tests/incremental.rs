@@ -49,7 +49,8 @@ fn one_changed_value_is_one_changed_line() {
     let sandbox = decrypted();
     sandbox.write("secret.yaml", SECRET.replace("hunter2", "hunter3"));
     sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run().ok();
-    assert_eq!(changed(&sandbox).len(), 3, "{:#?}", changed(&sandbox));
+    // The value, the MAC, and the time if a second went by.
+    assert!((2..=3).contains(&changed(&sandbox).len()), "{:#?}", changed(&sandbox));
     if let Some(call) = sandbox.genuine(["decrypt", "secret.yaml"]) {
         assert!(call.run().text().contains("hunter3-plain"));
     }
