@@ -154,7 +154,7 @@ fn read(file: &str) -> String {
 /// Modules of `src/cli` that are no commands.
 const CLI_PARTS: &[&str] = &[
     // One a line, sorted.
-    "argv", "ask", "clock", "consent", "context", "earlier", "editor", "files", "flags", "in_place", "paths", "report", "rewrite",
+    "argv", "ask", "clock", "consent", "context", "earlier", "editor", "files", "flags", "in_place", "left", "paths", "report", "rewrite",
     "settings", "staged",
 ];
 

@@ -1,6 +1,6 @@
 //! `kveil decrypt`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
@@ -10,7 +10,7 @@ use super::encrypt::{is_directory, output_path};
 use super::files::{self, Outcome, Ran};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
-use super::{report, settings};
+use super::{left, report, settings};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
@@ -61,6 +61,8 @@ pub struct Args {
 
 struct Done {
     name: String,
+    /// The file that is in clear now.
+    cleared: Option<PathBuf>,
     format: &'static dyn Format,
     /// For standard output; what was written already isn't held.
     text: Option<Zeroizing<String>>,
@@ -84,6 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         report::warning(context, &warning);
     }
     tell(context, args, &ran)?;
+    left::note(context, &ran.done.iter().filter_map(|file| file.cleared.clone()).collect::<Vec<_>>());
     ran.settle(context, args.common.verbose, if args.handling.dry_run { "would be decrypted" } else { "decrypted" })
 }
 
@@ -137,7 +140,11 @@ fn one(context: &Context, args: &Args, identities: &Identities, target: &Target)
     }
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();
     let text = Some(plain).filter(|_| !args.writes() && !args.handling.dry_run);
-    Ok(Outcome::Done(Done { name, format: to, text, notes }))
+    let cleared = match &target.source {
+        Source::File(path) if args.in_place && !args.handling.dry_run => Some(path.clone()),
+        _ => None,
+    };
+    Ok(Outcome::Done(Done { name, cleared, format: to, text, notes }))
 }
 
 fn opened(args: &Args, text: &str, format: &'static dyn Format, identities: &Identities, order: &[String]) -> Result<Opened> {

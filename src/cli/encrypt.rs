@@ -12,7 +12,7 @@ use super::files::{self, Outcome, Ran};
 use super::flags::{Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Asked, Configs, Decision, Found};
-use super::{report, staged};
+use super::{left, report, staged};
 use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
@@ -49,6 +49,9 @@ pub struct Args {
     /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long, requires = "in_place")]
     write_through: bool,
+    /// Encrypt the files of this repository that decrypt -i left in clear, in place
+    #[arg(long, conflicts_with_all = ["paths", "staged", "changed_since", "output"])]
+    all_decrypted: bool,
     #[command(flatten)]
     types: Types,
     #[command(flatten)]
@@ -103,7 +106,7 @@ struct Work<'a> {
 /// See [`pipeline::encrypt`]; exit codes as in sops.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check_wrapping()?;
-    let mut targets = args.paths.resolve(context, Mode::Plain)?;
+    let mut targets = if args.all_decrypted { left::targets(context)? } else { args.paths.resolve(context, Mode::Plain)? };
     refuse_flags(args, &targets)?;
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
@@ -134,7 +137,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 impl Args {
     /// What is staged goes back to its place.
     fn replaces(&self) -> bool {
-        self.in_place || self.paths.staged
+        self.in_place || self.paths.staged || self.all_decrypted
     }
 
     /// Whether files are written, rather than standard output.

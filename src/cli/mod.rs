@@ -24,6 +24,7 @@ mod in_place;
 mod init;
 #[cfg(feature = "age")]
 mod keygen;
+mod left;
 mod man;
 mod paths;
 mod recipients;
@@ -33,6 +34,8 @@ mod rotate;
 mod set;
 mod settings;
 mod staged;
+mod status;
+mod status;
 mod unset;
 mod updatekeys;
 mod view;
@@ -85,6 +88,7 @@ pub static COMMANDS: &[Command] = &[
     command!("edit", edit),
     command!("exec-env", exec_env),
     command!("exec-file", exec_file),
+    command!("status", status),
     command!("filestatus", filestatus),
     command!("config", config),
     command!("completion", completion),

@@ -5,6 +5,7 @@
 //! the absence of any `.git` upward, the second an error with the fix.
 
 pub mod changed;
+pub mod decrypted;
 pub mod index;
 pub mod version;
 

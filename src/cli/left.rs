@@ -1,0 +1,80 @@
+//! Files that were left in clear by `decrypt -i`: noted, found again, closed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::flags::Types;
+use super::paths::{Target, Targets};
+use super::report;
+use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+use crate::source::Source;
+use crate::tree::choice;
+
+/// Notes files that are in clear now, where they stand in a git work tree, and says how to close them. Trouble with git is
+/// no failure: the files are decrypted.
+pub fn note(context: &Context, files: &[PathBuf]) {
+    let mut of_tops: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for file in files.iter().map(|file| context.directory.join(file)) {
+        if let Some(top) = top(&file) {
+            of_tops.entry(top).or_default().push(file);
+        }
+    }
+    for (top, files) in of_tops {
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        let noted = repository(context, &top).and_then(|repository| match repository {
+            Some(repository) => repository.note_decrypted(&files, is_clear),
+            None => Ok(()),
+        });
+        let count = if files.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", files.len()) };
+        let rest = match noted {
+            Ok(()) => "kveil encrypt --all-decrypted closes such files, kveil status lists them".to_owned(),
+            Err(why) => format!("and not noted: {why}"),
+        };
+        report::warning(context, &format!("{count} in clear in a git work tree now: {rest}"));
+    }
+}
+
+/// The work tree that a file (absolute) stands in.
+pub fn top(file: &Path) -> Option<PathBuf> {
+    file.ancestors().skip(1).find(|folder| folder.join(".git").exists()).map(Path::to_owned)
+}
+
+fn repository(context: &Context, folder: &Path) -> Result<Option<Repository>> {
+    Repository::at(&context.environment, &context.directory, folder)
+}
+
+/// The files of the repository of `folder` that are still in clear, absolute.
+///
+/// # Errors
+/// `Unreadable` (2): git is in trouble.
+pub fn decrypted(context: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
+    let Some(repository) = repository(context, folder)? else { return Ok(Vec::new()) };
+    Ok(repository.noted_decrypted()?.into_iter().filter(|path| is_clear(path)).collect())
+}
+
+/// Those of the current directory's repository, to be encrypted.
+///
+/// # Errors
+/// `Generic` (1) outside a repository; `Unreadable` (2): git is in trouble.
+pub fn targets(context: &Context) -> Result<Targets> {
+    if repository(context, &context.directory)?.is_none() {
+        let error = Error::new(Kind::Generic, "there is no git repository here, in which decrypted files would be noted");
+        return Err(error.hint("name the files"));
+    }
+    let directory = std::fs::canonicalize(&context.directory).unwrap_or_else(|_| context.directory.clone());
+    let target = |path: PathBuf| {
+        let name = path.strip_prefix(&directory).map(Path::to_owned).unwrap_or(path);
+        Target { source: Source::File(name.clone()), named: true, inside: name, staged: None }
+    };
+    let files = decrypted(context, &context.directory)?.into_iter().map(target).collect();
+    Ok(Targets { files, trees: true, ..Targets::default() })
+}
+
+/// Whether the file is there without a `sops` block. One that can't be read now may be in clear.
+fn is_clear(path: &Path) -> bool {
+    let Ok(text) = Source::File(path.to_owned()).read() else { return true };
+    let format = Types::default().input(&path.display().to_string(), &text);
+    !format.and_then(|format| format.parse(&text).map(|document| choice::has_block(&document))).unwrap_or(false)
+}
