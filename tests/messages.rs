@@ -29,7 +29,7 @@ fn the_version_and_a_file_without_a_verb() {
         assert!(sandbox.kveil([flag]).run().text().starts_with("kveil "));
     }
     says(&sandbox.kveil(["plain.yaml"]).run().refused(1), &["kveil encrypt plain.yaml", "kveil decrypt", "kveil edit"]);
-    says(&sandbox.kveil(["encrpyt"]).run().refused(1), &["did you mean encrypt?"]);
+    says(&sandbox.kveil(["encryt"]).run().refused(1), &["did you mean encrypt?"]);
     assert!(sandbox.kveil(["help", "decrypt"]).run().text().contains("--extract"));
 }
 
