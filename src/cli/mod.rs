@@ -35,7 +35,6 @@ mod set;
 mod settings;
 mod staged;
 mod status;
-mod status;
 mod unset;
 mod updatekeys;
 mod view;
