@@ -64,7 +64,7 @@ fn stages(c: &mut Criterion) {
             );
         });
         group.bench_function(BenchmarkId::from_parameter("second reading"), |b| {
-            b.iter(|| yaml().second_reading(black_box(&sealed)).expect("YAML"))
+            b.iter(|| yaml().second_reading(black_box(&sealed), &mut |event| drop(black_box(event))).expect("YAML"))
         });
         group.finish();
     }

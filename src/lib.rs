@@ -9,6 +9,7 @@
 //! Non-goals: kveil doesn't store keys, doesn't talk to a cluster, and doesn't hide key names, sizes or recipients.
 
 pub mod error;
+pub mod secret;
 
 pub mod source;
 

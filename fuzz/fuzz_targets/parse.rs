@@ -20,5 +20,5 @@ fn read(format: &dyn Format, text: &str) {
         }
     }
     let _ = format.without_repeats(text);
-    let _ = format.second_reading(text);
+    let _ = format.second_reading(text, &mut |_| {});
 }

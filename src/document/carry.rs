@@ -3,9 +3,10 @@
 
 use super::block_scalar::{explicit_indent, first_indent, header_token};
 use super::edit::Edits;
-use super::render::{self, Chomp, Style};
+use super::render::{self, Chomp, Comparison, Sink, Style};
 use super::resolve::Scalar;
 use super::{Document, NodeId, Span, json};
+use crate::secret::Secret;
 
 /// Columns a level where the file doesn't say.
 const STEP: usize = 2;
@@ -92,7 +93,26 @@ impl Document<'_> {
         Some(())
     }
 
+    /// Whether [`Document::render_value`] would give the very bytes that stand there; `scratch` is for its use.
+    pub fn renders_as_written(&self, id: NodeId, value: &Scalar<'_>, scratch: &mut Secret) -> bool {
+        let original = self.slice(self.carried(id));
+        if self.node(id).is_block_scalar() && !self.is_json() {
+            let mut comparison = Comparison::new(original, self.newline());
+            return self.block_lines(id, value, &mut comparison).is_some() && comparison.is_same();
+        }
+        let rendered = self.render_value(id, value, scratch).is_some() && scratch.as_str() == original;
+        scratch.empty();
+        rendered
+    }
+
     fn render_block(&self, id: NodeId, value: &Scalar<'_>, out: &mut String) -> Option<()> {
+        self.block_lines(id, value, out)?;
+        out.truncate(out.len() - self.newline().len());
+        Some(())
+    }
+
+    /// The lines of a block scalar, each with its line break.
+    fn block_lines(&self, id: NodeId, value: &Scalar<'_>, out: &mut impl Sink) -> Option<()> {
         let header = self.header(id);
         let chomp = if header.contains('-') {
             Chomp::Strip
@@ -103,30 +123,22 @@ impl Document<'_> {
         };
         let explicit = explicit_indent(header.as_bytes()).is_some();
         let folded = self.node(id).style == Style::Folded;
-        let (indent, newline) = (self.body_indent(id), self.newline());
         let text = value.as_text().filter(|_| value.kind == super::resolve::Type::Str)?;
-        let start = out.len();
-        if !render::block_body(folded, chomp, explicit, indent, text, newline, false, out) {
-            return None;
-        }
-        out.truncate(out.len() - newline.len());
-        debug_assert!(out.len() >= start);
-        Some(())
+        render::block_body(folded, chomp, explicit, self.body_indent(id), text, self.newline(), false, out).then_some(())
     }
 
     /// The edits that put `value` where the scalar `id` carries its token.
     pub fn put_value(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
         let node = self.node(id);
-        let mut text = zeroize::Zeroizing::new(String::new());
         let foreign = node.style == Style::Plain && !node.flow && value.bytes.contains(&b'\n');
         if foreign && !self.is_json() {
             return self.put_lines(id, value, edits);
         }
-        if self.render_value(id, value, &mut text).is_some() {
-            return edits.replace(self.carried(id), &text);
+        if edits.try_write(self.carried(id), |out| self.render_value(id, value, out)).is_some() {
+            return;
         }
         // The header doesn't fit the value (someone changed one of them): quotes hold anything.
-        text.clear();
+        let mut text = zeroize::Zeroizing::new(String::new());
         render::quoted(Style::Double, value, node.flow, &mut text);
         let header = Span::new(node.span.start as usize, node.span.start as usize + self.header(id).len());
         edits.replace(header, &text);

@@ -3,20 +3,32 @@
 use zeroize::Zeroizing;
 
 use super::Span;
+use crate::secret::Secret;
 
 /// A set of replacements over one text.
-#[derive(Default)]
 pub struct Edits {
-    /// All new bytes, one after the other.
-    text: Zeroizing<String>,
-    /// (range of the old text, range of `text`).
-    list: Vec<(Span, Span)>,
+    /// All new bytes, one after the other; one text for each writer whose edits were joined.
+    texts: Vec<Secret>,
+    list: Vec<Edit>,
+}
+
+struct Edit {
+    old: Span,
+    new: Span,
+    /// Which of the texts `new` is in.
+    text: u32,
+}
+
+impl Default for Edits {
+    fn default() -> Edits {
+        Edits::with_capacity(0, 0)
+    }
 }
 
 impl Edits {
     /// Room for `count` edits of `bytes` in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Edits {
-        Edits { text: Zeroizing::new(String::with_capacity(bytes)), list: Vec::with_capacity(count) }
+        Edits { texts: vec![Secret::with_capacity(bytes)], list: Vec::with_capacity(count) }
     }
 
     /// Puts `text` in place of `span`; an empty span inserts.
@@ -26,9 +38,30 @@ impl Edits {
 
     /// Puts what `write` appends in place of `span`.
     pub fn write(&mut self, span: Span, write: impl FnOnce(&mut String)) {
-        let start = self.text.len();
-        write(&mut self.text);
-        self.list.push((span, Span::new(start, self.text.len())));
+        let _: Option<()> = self.try_write(span, |out| {
+            write(out);
+            Some(())
+        });
+    }
+
+    /// Puts what `write` appends in place of `span`, unless it gives [`None`].
+    pub fn try_write<T>(&mut self, span: Span, write: impl FnOnce(&mut String) -> Option<T>) -> Option<T> {
+        let last = self.texts.len().saturating_sub(1);
+        let text = self.texts.last_mut()?;
+        let start = text.len();
+        let written = write(text);
+        match written {
+            Some(_) => self.list.push(Edit { old: span, new: Span::new(start, text.len()), text: last as u32 }),
+            None => text.cut(start),
+        }
+        written
+    }
+
+    /// Adds the edits of another set over the same text.
+    pub fn join(&mut self, other: Edits) {
+        let first = self.texts.len() as u32;
+        self.list.extend(other.list.into_iter().map(|edit| Edit { text: first + edit.text, ..edit }));
+        self.texts.extend(other.texts);
     }
 
     /// Number of replacements.
@@ -45,19 +78,25 @@ impl Edits {
     /// the order in which they were added.
     pub fn apply(mut self, source: &str) -> Zeroizing<String> {
         // Insertions come before what starts at their place, the larger of two replacements before the smaller.
-        self.list.sort_by_key(|(old, _)| (old.start, old.end > old.start, std::cmp::Reverse(old.end)));
-        let mut out = Zeroizing::new(String::with_capacity(source.len() + self.text.len()));
-        let mut done = 0;
-        for (old, new) in &self.list {
-            if (old.start as usize) < done {
-                continue;
-            }
-            out.push_str(&source[done..old.start as usize]);
-            out.push_str(&self.text[new.range()]);
-            done = old.end as usize;
-        }
-        out.push_str(&source[done..]);
+        self.list.sort_by_key(|edit| (edit.old.start, edit.old.end > edit.old.start, std::cmp::Reverse(edit.old.end)));
+        // No byte more than is filled: wiping would have to touch it.
+        let mut out = Zeroizing::new(String::with_capacity(self.pieces(source).map(str::len).sum()));
+        self.pieces(source).for_each(|piece| out.push_str(piece));
         out
+    }
+
+    /// What stays of `source` and what is new, in order; the list must be sorted.
+    fn pieces<'e>(&'e self, source: &'e str) -> impl Iterator<Item = &'e str> {
+        let (mut edits, mut done, mut over) = (self.list.iter(), 0, false);
+        let pairs = std::iter::from_fn(move || {
+            let from = done;
+            let Some(edit) = edits.find(|edit| edit.old.start as usize >= from) else {
+                return (!std::mem::replace(&mut over, true)).then(|| [&source[from..], ""]);
+            };
+            done = edit.old.end as usize;
+            Some([&source[from..edit.old.start as usize], &self.texts[edit.text as usize][edit.new.range()]])
+        });
+        pairs.flatten()
     }
 }
 
@@ -81,6 +120,26 @@ mod tests {
         edits.replace(Span::new(2, 4), "X");
         edits.replace(Span::new(2, 2), "+");
         assert_eq!(edits.apply("abcdef").as_str(), "ab+Xef");
+    }
+
+    #[test]
+    fn joined_edits_are_applied_as_one_set() {
+        let (mut edits, mut others) = (Edits::default(), Edits::with_capacity(1, 1));
+        edits.replace(Span::new(4, 5), "E");
+        others.replace(Span::new(0, 1), "A");
+        assert!(
+            others
+                .try_write::<()>(Span::new(1, 2), |out| {
+                    out.push('?');
+                    None
+                })
+                .is_none()
+        );
+        others.replace(Span::new(2, 3), "C");
+        edits.join(others);
+        edits.replace(Span::new(5, 6), "F");
+        assert_eq!(edits.len(), 4);
+        assert_eq!(edits.apply("abcdefg").as_str(), "AbCdEFg");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod yaml_quirks;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::secret::Secret;
 use render::Style;
 use resolve::{ResolveError, Scalar};
 
@@ -147,6 +148,12 @@ struct Text {
     owned: bool,
 }
 
+impl Text {
+    fn of_source(span: Span) -> Text {
+        Text { start: span.start, len: span.end - span.start, owned: false }
+    }
+}
+
 /// Tag and anchor of a node.
 #[derive(Clone, Default)]
 pub struct Props {
@@ -198,7 +205,7 @@ pub struct Document<'s> {
     pub parts: Vec<Part>,
     newline: &'static str,
     props: Vec<Props>,
-    arena: Zeroizing<String>,
+    arena: Secret,
 }
 
 impl<'s> Document<'s> {
@@ -211,7 +218,7 @@ impl<'s> Document<'s> {
             parts: Vec::new(),
             newline: newline_of(source),
             props: vec![Props::default()],
-            arena: Zeroizing::new(String::new()),
+            arena: Secret::default(),
         }
     }
 
@@ -351,6 +358,7 @@ impl<'s> Document<'s> {
             return Text { start: (at - base) as u32, len: text.len() as u32, owned: false };
         }
         let start = self.arena.len() as u32;
+        self.arena.make_room(text.len());
         self.arena.push_str(text);
         Text { start, len: text.len() as u32, owned: true }
     }
@@ -440,8 +448,11 @@ pub trait Format: Sync {
     fn refuse_plain(&self, source: &str) -> Result<()>;
     /// `text` without what repeats the first document's block, if anything does.
     fn without_repeats(&self, text: &str) -> Option<String>;
-    /// A second, independent reader's view of `text`, for checking an output before it is written.
-    fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String>;
+    /// A second, independent reader's view of `text`, event by event, for checking an output before it is written.
+    ///
+    /// # Errors
+    /// The reader's own words, which may quote the text.
+    fn second_reading(&self, text: &str, receive: &mut dyn FnMut(Event)) -> std::result::Result<(), String>;
     /// The value that this format holds where `value` is put: formats without types hold its text.
     ///
     /// # Errors

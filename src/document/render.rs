@@ -240,7 +240,7 @@ pub fn block_body(
     value: &str,
     newline: &str,
     at_eof_without_newline: bool,
-    out: &mut String,
+    out: &mut impl Sink,
 ) -> bool {
     let (text, breaks) = split_trailing_breaks(value);
     let Some(blank_lines) = trailing_blank_lines(chomp, breaks, at_eof_without_newline) else {
@@ -252,9 +252,9 @@ pub fn block_body(
     }
     body_lines(folded, indent, text, newline, out);
     for _ in 0..blank_lines {
-        out.push_str(newline);
+        out.put(newline);
     }
-    out.push_str(if at_eof_without_newline { "" } else { newline });
+    out.put(if at_eof_without_newline { "" } else { newline });
     true
 }
 
@@ -292,17 +292,62 @@ fn block_printable(text: &str) -> bool {
 }
 
 /// Between two lines of a folded scalar one line break reads as a space, so a line break takes an empty line.
-fn body_lines(folded: bool, indent: usize, text: &str, newline: &str, out: &mut String) {
-    let mut after_content = false;
-    for (index, line) in text.split('\n').enumerate() {
-        out.push_str(if index > 0 { newline } else { "" });
+fn body_lines(folded: bool, indent: usize, text: &str, newline: &str, out: &mut impl Sink) {
+    let indentation = " ".repeat(indent);
+    let (mut start, mut after_content) = (0, false);
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        let line = &text[start..end];
+        out.put(if start > 0 { newline } else { "" });
+        start = end + 1;
         if line.is_empty() {
             continue;
         }
-        out.push_str(if folded && after_content { newline } else { "" });
-        out.extend(std::iter::repeat_n(' ', indent));
-        out.push_str(line);
+        out.put(if folded && after_content { newline } else { "" });
+        out.put(&indentation);
+        out.put(line);
         after_content = true;
+    }
+}
+
+/// Where the lines of a block go.
+pub trait Sink {
+    /// Adds `text`.
+    fn put(&mut self, text: &str);
+}
+
+impl Sink for String {
+    fn put(&mut self, text: &str) {
+        self.push_str(text);
+    }
+}
+
+/// Compares lines with those that stand somewhere, instead of writing them.
+pub struct Comparison<'t> {
+    rest: &'t str,
+    /// The line break behind `rest`.
+    last: &'t str,
+    same: bool,
+}
+
+impl<'t> Comparison<'t> {
+    /// With the lines of `text`, the last of which lacks its line break `last`.
+    pub fn new(text: &'t str, last: &'t str) -> Comparison<'t> {
+        Comparison { rest: text, last, same: true }
+    }
+
+    /// Whether all was the same.
+    pub fn is_same(&self) -> bool {
+        self.same && self.rest.is_empty() && self.last.is_empty()
+    }
+}
+
+impl Sink for Comparison<'_> {
+    fn put(&mut self, text: &str) {
+        match self.rest.strip_prefix(text) {
+            Some(rest) => self.rest = rest,
+            None if self.rest.is_empty() && self.last == text => self.last = "",
+            None => self.same = false,
+        }
     }
 }
 

@@ -5,12 +5,11 @@ use yaml_rust2::scanner::TScalarStyle;
 
 use super::Event;
 
-#[derive(Default)]
-struct Collector {
-    events: Vec<Event>,
+struct Passer<'r> {
+    receive: &'r mut dyn FnMut(Event),
 }
 
-impl EventReceiver for Collector {
+impl EventReceiver for Passer<'_> {
     fn on_event(&mut self, event: Rust2) {
         let event = match event {
             Rust2::Alias(_) => Event::Alias,
@@ -20,14 +19,12 @@ impl EventReceiver for Collector {
             Rust2::SequenceEnd | Rust2::MappingEnd => Event::Close,
             _ => return,
         };
-        self.events.push(event);
+        (self.receive)(event);
     }
 }
 
 /// yaml-rust2's view of `text`.
-pub(super) fn yaml(text: &str) -> Result<Vec<Event>, String> {
-    let mut collector = Collector::default();
+pub(super) fn yaml(text: &str, receive: &mut dyn FnMut(Event)) -> Result<(), String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Parser::new(text.chars()).load(&mut collector, true).map_err(|error| error.to_string())?;
-    Ok(collector.events)
+    Parser::new(text.chars()).load(&mut Passer { receive }, true).map_err(|error| error.to_string())
 }

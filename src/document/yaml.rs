@@ -68,8 +68,8 @@ impl Format for Yaml {
         yaml_block::without_repeats(text)
     }
 
-    fn second_reading(&self, text: &str) -> std::result::Result<Vec<Event>, String> {
-        second::yaml(text)
+    fn second_reading(&self, text: &str, receive: &mut dyn FnMut(Event)) -> std::result::Result<(), String> {
+        second::yaml(text, receive)
     }
 
     fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {

@@ -5,7 +5,6 @@
 use std::hash::BuildHasher;
 
 use memchr::{memchr, memchr2, memchr2_iter, memchr3_iter};
-use zeroize::Zeroizing;
 
 use super::render::Style;
 use super::resolve::{self, Type};
@@ -313,26 +312,41 @@ impl<'s> Reader<'s> {
         if !matches!(chomp, [] | [b'-' | b'+']) || indent <= self.open.last()?.column {
             return None;
         }
+        if self.document.arena.capacity() == 0 {
+            // Decoded text is never longer: the arena won't move and leave copies behind.
+            self.document.arena.make_room(self.bytes.len() - body);
+        }
         let text_start = self.document.arena.len();
         let lines = self.block_lines(style, body, indent)?;
-        match chomp {
-            [b'-'] => {}
-            [b'+'] => self.keep(1 + lines.blank, "\n"),
-            _ => self.keep(1, "\n"),
-        }
         let stop = if chomp == b"+" { lines.after - 1 } else { lines.end };
+        let text = self.block_text(&lines, chomp, text_start);
         let id = self.node(Kind::Scalar, style, role, Span::new(start, stop));
-        let len = self.document.arena.len() - text_start;
         let node = &mut self.document.nodes[id as usize];
-        node.text = Text { start: text_start as u32, len: len as u32, owned: true };
-        node.aux = body as u32;
+        (node.text, node.aux) = (text, body as u32);
         self.cursor = lines.after;
         Some(lines.after)
     }
 
-    /// Decodes the lines of a block scalar, all but its last line break.
+    /// The value whose lines, unless it is but one, are in the arena from `start`; puts its last line breaks there.
+    fn block_text(&mut self, lines: &Lines, chomp: &[u8], start: usize) -> Text {
+        match lines.only {
+            // One line, as a token is: its text and its line break stand in the source.
+            Some(line) if chomp == b"-" => return Text::of_source(line),
+            Some(line) if chomp.is_empty() || lines.blank == 0 => return Text::of_source(Span { start: line.start, end: line.end + 1 }),
+            Some(line) => self.document.arena.push_str(&self.document.source[line.range()]),
+            None => {}
+        }
+        match chomp {
+            [b'-'] => {}
+            [b'+'] => self.keep(1 + lines.blank, '\n'),
+            _ => self.keep(1, '\n'),
+        }
+        Text { start: start as u32, len: (self.document.arena.len() - start) as u32, owned: true }
+    }
+
+    /// Decodes the lines of a block scalar, all but its last line break; a single line is left where it is.
     fn block_lines(&mut self, style: Style, body: usize, indent: usize) -> Option<Lines> {
-        let mut lines = Lines { end: body, after: body, blank: 0 };
+        let mut lines = Lines { end: body, after: body, blank: 0, only: None };
         while lines.after < self.bytes.len() {
             let line = lines.after;
             let end = self.line_end(line);
@@ -350,39 +364,37 @@ impl<'s> Reader<'s> {
                 lines.blank += 1;
                 continue;
             }
-            self.block_line(style, &lines, first == line + indent, Span::new(line + indent, end), line == body)?;
+            self.block_line(style, &mut lines, first == line + indent, Span::new(line + indent, end), line == body)?;
             (lines.end, lines.blank) = (end, 0);
         }
         (lines.end > body).then_some(lines)
     }
 
     /// One line with content, and the breaks before it.
-    fn block_line(&mut self, style: Style, lines: &Lines, flush: bool, text: Span, first: bool) -> Option<()> {
+    fn block_line(&mut self, style: Style, lines: &mut Lines, flush: bool, text: Span, first: bool) -> Option<()> {
         // yaml.v3 refuses a tab at the start of the first line; folds leave indented lines alone.
         let (tab, folded) = (self.bytes[text.start as usize] == b'\t', style == Style::Folded);
         if tab && (first || folded) || folded && !flush {
             return None;
         }
-        match style {
-            _ if first => {}
-            Style::Folded if lines.blank == 0 => self.keep(1, " "),
-            Style::Folded => self.keep(lines.blank, "\n"),
-            _ => self.keep(1 + lines.blank, "\n"),
+        if first {
+            lines.only = Some(text);
+            return Some(());
         }
-        self.keep(1, &self.document.source[text.range()]);
+        if let Some(line) = lines.only.take() {
+            self.document.arena.push_str(&self.document.source[line.range()]);
+        }
+        match style {
+            Style::Folded if lines.blank == 0 => self.keep(1, ' '),
+            Style::Folded => self.keep(lines.blank, '\n'),
+            _ => self.keep(1 + lines.blank, '\n'),
+        }
+        self.document.arena.push_str(&self.document.source[text.range()]);
         Some(())
     }
 
-    /// Adds decoded text to the arena, which grows into fresh memory so that the old one is wiped.
-    fn keep(&mut self, times: usize, text: &str) {
-        let arena = &mut self.document.arena;
-        let len = arena.len() + times * text.len();
-        if len > arena.capacity() {
-            let mut wider = Zeroizing::new(String::with_capacity(len * 2));
-            wider.push_str(arena);
-            *arena = wider;
-        }
-        (0..times).for_each(|_| arena.push_str(text));
+    fn keep(&mut self, times: usize, character: char) {
+        (0..times).for_each(|_| self.document.arena.push(character));
     }
 
     /// A key without a value has a null, which stands right behind the key.
@@ -400,7 +412,7 @@ impl<'s> Reader<'s> {
     /// A scalar whose decoded text is a piece of the source.
     fn leaf(&mut self, style: Style, role: Role, span: Span, text: Span) {
         let id = self.node(Kind::Scalar, style, role, span);
-        self.document.nodes[id as usize].text = Text { start: text.start, len: text.end - text.start, owned: false };
+        self.document.nodes[id as usize].text = Text::of_source(text);
         self.cursor = span.end as usize;
     }
 
@@ -444,6 +456,8 @@ struct Lines {
     after: usize,
     /// Blank lines behind the last line with content.
     blank: usize,
+    /// The line with content, while there is but one.
+    only: Option<Span>,
 }
 
 /// Characters of a key that needs no quotes.

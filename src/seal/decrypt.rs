@@ -1,7 +1,7 @@
 //! Decrypting: tokens become values again in the style that carried them, the MAC is checked over what came out, and
 //! the layout record brings the author's own bytes back where it still fits.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::mac::{self, Mac};
 use super::restore;
@@ -130,7 +130,7 @@ pub struct Plain<'d> {
 impl Drop for Plain<'_> {
     fn drop(&mut self) {
         if let std::borrow::Cow::Owned(bytes) = &mut self.value.bytes {
-            bytes.zeroize();
+            crate::secret::wipe(bytes);
         }
     }
 }
@@ -179,8 +179,12 @@ impl<'d> Opener<'_, 'd, '_> {
 
     fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'d>> {
         let kind = Type::from_name(token.kind).ok_or_else(|| self.fail(leaf, "an encrypted value of a type that isn't known"))?;
-        let plaintext =
+        let mut plaintext =
             self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;
+        if kind == Type::Str {
+            let bytes = std::borrow::Cow::Owned(std::mem::take(&mut *plaintext));
+            return Ok(Plain { value: Scalar { kind, bytes }, encrypted: true });
+        }
         let value = resolve::reread(kind, &plaintext).map_err(|why| self.fail(leaf, &why.to_string()))?;
         Ok(Plain { value: value.into_owned(), encrypted: true })
     }

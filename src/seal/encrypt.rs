@@ -1,7 +1,7 @@
 //! Encrypting: every selected value and comment becomes an ENC token in the style of its scalar; the layout record
 //! keeps what styles can't; the `sops` block goes into every document.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::keep::{Carrier, Earlier, Kept};
 use super::mac::Mac;
@@ -14,6 +14,7 @@ use crate::document::resolve::{Scalar, Type};
 use crate::document::{Document, Kind, NONE, NodeId, Span};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
+use crate::secret::Secret;
 use crate::select::Selection;
 
 /// Files of fewer values are encrypted on the calling thread: starting another costs more than it saves.
@@ -76,6 +77,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
         edits: Edits::default(),
         entries: Vec::new(),
         indexes: layout::Indexes::default(),
+        scratch: Secret::default(),
     };
     let only_encrypted = request.metadata.mac_only_encrypted;
     let mac = if document.source.len() < LARGE {
@@ -101,7 +103,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     let lossy = lossy(document, &walk, &values);
     for value in values {
         if let std::borrow::Cow::Owned(mut bytes) = value.bytes {
-            bytes.zeroize();
+            crate::secret::wipe(&mut bytes);
         }
     }
     Ok(Sealed { text: edits.apply(document.source), encrypted, kept, comments, lossy, metadata })
@@ -187,6 +189,7 @@ pub(super) struct Sealer<'r, 's> {
     pub(super) edits: Edits,
     pub(super) entries: Vec<Entry>,
     pub(super) indexes: layout::Indexes,
+    pub(super) scratch: Secret,
 }
 
 /// Tags that sops applies and drops: a reader would apply them to the token.
@@ -279,11 +282,8 @@ impl Sealer<'_, '_> {
             self.drop_tag(id);
             return;
         }
-        let mut rendered = Zeroizing::new(String::new());
-        let restored = document.render_value(id, &self.values[at], &mut rendered).is_some();
-        let original = document.slice(document.carried(id));
-        if !restored || rendered.as_str() != original {
-            self.record(id, EntryKind::Scalar, original);
+        if !document.renders_as_written(id, &self.values[at], &mut self.scratch) {
+            self.record(id, EntryKind::Scalar, document.slice(document.carried(id)));
         }
     }
 

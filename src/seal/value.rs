@@ -3,6 +3,7 @@
 use aes_gcm::AesGcm;
 use aes_gcm::aead::array::Array;
 use aes_gcm::aead::consts::{U12, U16, U32};
+use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::aes::Aes256;
 use base64_simd::STANDARD;
@@ -33,14 +34,13 @@ impl Cipher {
     /// # Errors
     /// None in practice: GCM refuses only texts of 64 GiB.
     pub fn encrypt(&self, plaintext: &[u8], kind: Type, additional_data: &[u8], iv: &[u8; IV_LENGTH], out: &mut String) -> Result<()> {
-        let mut buffer = Zeroizing::new(plaintext.to_vec());
+        let too_long = || Error::new(Kind::EncryptTree, "the value is too long to be encrypted");
+        let mut hidden = vec![0; plaintext.len()];
+        let buffers = InOutBuf::new(plaintext, &mut hidden).map_err(|_| too_long())?;
         let nonce = Array::<u8, U32>::from(*iv);
-        let tag = self
-            .long
-            .encrypt_inout_detached(&nonce, additional_data, buffer.as_mut_slice().into())
-            .map_err(|_| Error::new(Kind::EncryptTree, "the value is too long to be encrypted"))?;
+        let tag = self.long.encrypt_inout_detached(&nonce, additional_data, buffers).map_err(|_| too_long())?;
         out.push_str("ENC[AES256_GCM,data:");
-        STANDARD.encode_append(&buffer[..], out);
+        STANDARD.encode_append(&hidden, out);
         out.push_str(",iv:");
         STANDARD.encode_append(iv, out);
         out.push_str(",tag:");
