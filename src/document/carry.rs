@@ -56,24 +56,28 @@ impl Document<'_> {
         if parent == super::NONE { 0 } else { self.column(self.node(parent).span.start as usize) }
     }
 
-    /// Writes `token` in the style of the plain scalar `id`, for [`Document::carried`].
-    pub fn write_token(&self, id: NodeId, token: &str, out: &mut String) {
+    /// Writes the token that `write` appends in the style of the scalar `id`, for [`Document::carried`].
+    pub fn write_token<R>(&self, id: NodeId, out: &mut String, write: impl FnOnce(&mut String) -> R) -> R {
         let node = self.node(id);
-        match node.style {
+        let mark = match node.style {
             Style::Literal | Style::Folded => {
                 // A header at the very end of the file has no line to put the token on.
                 if !self.source[..node.body().min(self.source.len())].ends_with('\n') {
                     out.push_str(self.newline());
                 }
                 out.extend(std::iter::repeat_n(' ', self.body_indent(id)));
-                out.push_str(token);
+                ""
             }
-            _ if self.is_json() => quote('"', token, out),
-            Style::Plain if !node.flow => out.push_str(token),
-            Style::Single => quote('\'', token, out),
+            _ if self.is_json() => "\"",
+            Style::Plain if !node.flow => "",
+            Style::Single => "'",
             // A plain scalar can't hold a token inside brackets.
-            Style::Plain | Style::Double => quote('"', token, out),
-        }
+            Style::Plain | Style::Double => "\"",
+        };
+        out.push_str(mark);
+        let written = write(out);
+        out.push_str(mark);
+        written
     }
 
     /// The text that stands for `value` where the scalar `id` carries (or, while encrypting, will carry) its token:
@@ -175,10 +179,4 @@ impl Document<'_> {
         let step = nested.map_or(STEP, |child| self.column(self.node(child).span.start as usize)).clamp(1, 9);
         step * ((column + step) / step) - column
     }
-}
-
-fn quote(mark: char, token: &str, out: &mut String) {
-    out.push(mark);
-    out.push_str(token);
-    out.push(mark);
 }

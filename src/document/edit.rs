@@ -6,29 +6,29 @@ use super::Span;
 use crate::secret::Secret;
 
 /// A set of replacements over one text.
+#[derive(Default)]
 pub struct Edits {
-    /// All new bytes, one after the other; one text for each writer whose edits were joined.
-    texts: Vec<Secret>,
+    /// All new bytes, one after the other.
+    text: Secret,
+    /// Those of the sets that were joined to this one.
+    joined: Vec<Secret>,
     list: Vec<Edit>,
 }
 
 struct Edit {
     old: Span,
     new: Span,
-    /// Which of the texts `new` is in.
+    /// Which of the joined texts `new` is in.
     text: u32,
 }
 
-impl Default for Edits {
-    fn default() -> Edits {
-        Edits::with_capacity(0, 0)
-    }
-}
+/// None of the joined texts.
+const OWN: u32 = u32::MAX;
 
 impl Edits {
     /// Room for `count` edits of `bytes` in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Edits {
-        Edits { texts: vec![Secret::with_capacity(bytes)], list: Vec::with_capacity(count) }
+        Edits { text: Secret::with_capacity(bytes), joined: Vec::new(), list: Vec::with_capacity(count) }
     }
 
     /// Puts `text` in place of `span`; an empty span inserts.
@@ -36,32 +36,38 @@ impl Edits {
         self.write(span, |out| out.push_str(text));
     }
 
-    /// Puts what `write` appends in place of `span`.
-    pub fn write(&mut self, span: Span, write: impl FnOnce(&mut String)) {
-        let _: Option<()> = self.try_write(span, |out| {
-            write(out);
-            Some(())
-        });
+    /// Puts what `write` appends in place of `span`, and gives what it gives.
+    pub fn write<R>(&mut self, span: Span, write: impl FnOnce(&mut String) -> R) -> R {
+        let text = &mut self.text;
+        let start = text.len();
+        let written = write(text);
+        self.list.push(Edit { old: span, new: Span::new(start, text.len()), text: OWN });
+        written
     }
 
     /// Puts what `write` appends in place of `span`, unless it gives [`None`].
     pub fn try_write<T>(&mut self, span: Span, write: impl FnOnce(&mut String) -> Option<T>) -> Option<T> {
-        let last = self.texts.len().saturating_sub(1);
-        let text = self.texts.last_mut()?;
-        let start = text.len();
-        let written = write(text);
+        let start = self.text.len();
+        let written = write(&mut self.text);
         match written {
-            Some(_) => self.list.push(Edit { old: span, new: Span::new(start, text.len()), text: last as u32 }),
-            None => text.cut(start),
+            Some(_) => self.list.push(Edit { old: span, new: Span::new(start, self.text.len()), text: OWN }),
+            None => self.text.cut(start),
         }
         written
     }
 
     /// Adds the edits of another set over the same text.
     pub fn join(&mut self, other: Edits) {
-        let first = self.texts.len() as u32;
-        self.list.extend(other.list.into_iter().map(|edit| Edit { text: first + edit.text, ..edit }));
-        self.texts.extend(other.texts);
+        let first = self.joined.len() as u32;
+        let moved = |edit: Edit| Edit { text: if edit.text == OWN { first } else { first + 1 + edit.text }, ..edit };
+        self.list.extend(other.list.into_iter().map(moved));
+        self.joined.push(other.text);
+        self.joined.extend(other.joined);
+    }
+
+    fn text_of(&self, edit: &Edit) -> &str {
+        let text = self.joined.get(edit.text as usize).unwrap_or(&self.text);
+        &text[edit.new.range()]
     }
 
     /// Number of replacements.
@@ -94,7 +100,7 @@ impl Edits {
                 return (!std::mem::replace(&mut over, true)).then(|| [&source[from..], ""]);
             };
             done = edit.old.end as usize;
-            Some([&source[from..edit.old.start as usize], &self.texts[edit.text as usize][edit.new.range()]])
+            Some([&source[from..edit.old.start as usize], self.text_of(edit)])
         });
         pairs.flatten()
     }

@@ -9,6 +9,9 @@ impl Sealer<'_, '_> {
     /// A key that is an alias of an encrypted value is written out: it would be the token to a reader.
     pub(super) fn alias_keys(&mut self) {
         let document = self.document;
+        if !document.nodes.iter().any(|node| node.kind == Kind::Alias && node.role == Role::Key) {
+            return;
+        }
         let tokens: std::collections::HashSet<NodeId> =
             (0..self.walk.leaves.len()).filter(|at| self.is_token(*at)).map(|at| self.walk.leaves[at].node).collect();
         for (id, node) in document.nodes.iter().enumerate() {
@@ -80,11 +83,10 @@ impl Sealer<'_, '_> {
         }
         let mark = if flow { "\"" } else { "" };
         out.push_str(mark);
-        let path = self.walk.path(self.walk.leaves[at].path);
-        match self.kept.token(at) {
-            Some(token) => out.push_str(token),
-            None => self.cipher.encrypt(&value.bytes, value.kind, path.as_bytes(), &self.ivs.take()?, out)?,
-        }
+        let mut ivs = std::mem::take(&mut self.ivs);
+        let written = self.token(at, &mut ivs, out);
+        self.ivs = ivs;
+        written?;
         out.push_str(mark);
         Ok(())
     }

@@ -19,6 +19,9 @@ use crate::select::Selection;
 /// Files of fewer values are decrypted on the calling thread.
 const PARALLEL: usize = 5_000;
 
+/// Texts of more bytes have their MAC checked beside the making of the plain text.
+const LARGE: usize = 200_000;
+
 /// What came out of a file.
 pub struct Opened {
     /// The plain file.
@@ -48,8 +51,19 @@ pub struct Reading<'d> {
 /// # Errors
 /// As [`read`].
 pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
-    let reading = read(document, metadata, cipher, ignore_mac)?;
-    let text = reading.text(document);
+    let reading = unsigned(document, metadata, cipher)?;
+    let check = || if ignore_mac { Ok(()) } else { reading.check_mac(metadata, cipher).map(drop) };
+    let text = if document.source.len() < LARGE {
+        check()?;
+        reading.text(document)
+    } else {
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(check);
+            let text = reading.text(document);
+            checked.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??;
+            Ok::<_, Error>(text)
+        })?
+    };
     Ok(Opened { text, notes: reading.notes })
 }
 
@@ -59,19 +73,25 @@ pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ig
 /// `DecryptTree` (25) with position and key path for a value that can't be decrypted; `MacMismatch` (51) unless
 /// `ignore_mac`.
 pub fn read<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Reading<'d>> {
-    let selection = Selection::of_metadata(metadata.selector.as_ref());
-    let walk = walk::walk(document, &selection)?;
-    let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
-    let values = opener.values()?;
-    let signed = match opener.check_mac(metadata, &values) {
+    let reading = unsigned(document, metadata, cipher)?;
+    let signed = match reading.check_mac(metadata, cipher) {
         Ok(mac) => Some(mac),
         Err(_) if ignore_mac => None,
         Err(error) => return Err(error),
     };
+    Ok(Reading { signed, ..reading })
+}
+
+/// All values, not yet checked against the MAC.
+fn unsigned<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher) -> Result<Reading<'d>> {
+    let selection = Selection::of_metadata(metadata.selector.as_ref());
+    let walk = walk::walk(document, &selection)?;
+    let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
+    let values = opener.values()?;
     let mut notes = Vec::new();
     let entries = opener.record(metadata, &mut notes);
     let comments = opener.comments(&mut notes);
-    Ok(Reading { walk, values, comments, entries, signed, notes })
+    Ok(Reading { walk, values, comments, entries, signed: None, notes })
 }
 
 impl Reading<'_> {
@@ -89,6 +109,25 @@ impl Reading<'_> {
         };
         let Reading { walk, mut values, comments, entries, signed, notes } = self;
         Reading { walk, values: values.iter_mut().map(own).collect(), comments, entries, signed, notes }
+    }
+
+    /// The MAC of the values, if it is the one that the file holds.
+    fn check_mac(&self, metadata: &Metadata, cipher: &Cipher) -> Result<String> {
+        let mut mac = Mac::new(metadata.mac_only_encrypted);
+        for (leaf, plain) in self.walk.leaves.iter().zip(&self.values) {
+            let counted = leaf.selected || !metadata.mac_only_encrypted;
+            if counted && plain.value.kind != Type::Comment {
+                mac.add(&plain.value.bytes);
+            }
+        }
+        let computed = mac.finish();
+        let data = metadata.last_modified_aad()?;
+        let stored = metadata.mac.as_deref().and_then(Token::parse).and_then(|token| cipher.decrypt(&token, data.as_bytes()).ok());
+        match stored {
+            Some(stored) if mac::equal(&stored, computed.as_bytes()) => Ok(computed),
+            Some(_) => Err(mismatch("the values aren't those that were signed")),
+            None => Err(mismatch("the stored MAC can't be decrypted: it, `lastmodified` or the data key was changed")),
+        }
     }
 
     /// The plain file: the text of `document`, which was read, with values and comments in place of tokens.
@@ -197,25 +236,6 @@ impl<'d> Opener<'_, 'd, '_> {
     fn not_a_token(&self, leaf: &Leaf) -> Error {
         let error = self.fail(leaf, "a value in clear where the file's rule expects an encrypted one");
         error.hint("if it was put there by hand, take it out, and set it with the file decrypted")
-    }
-
-    /// The MAC of the values, if it is the one that the file holds.
-    fn check_mac(&self, metadata: &Metadata, values: &[Plain<'_>]) -> Result<String> {
-        let mut mac = Mac::new(metadata.mac_only_encrypted);
-        for (leaf, plain) in self.walk.leaves.iter().zip(values) {
-            let counted = leaf.selected || !metadata.mac_only_encrypted;
-            if counted && plain.value.kind != Type::Comment {
-                mac.add(&plain.value.bytes);
-            }
-        }
-        let computed = mac.finish();
-        let data = metadata.last_modified_aad()?;
-        let stored = metadata.mac.as_deref().and_then(Token::parse).and_then(|token| self.cipher.decrypt(&token, data.as_bytes()).ok());
-        match stored {
-            Some(stored) if mac::equal(&stored, computed.as_bytes()) => Ok(computed),
-            Some(_) => Err(mismatch("the values aren't those that were signed")),
-            None => Err(mismatch("the stored MAC can't be decrypted: it, `lastmodified` or the data key was changed")),
-        }
     }
 
     /// The layout record, if there is one that can be read.

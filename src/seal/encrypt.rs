@@ -77,7 +77,6 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
         edits: Edits::default(),
         entries: Vec::new(),
         indexes: layout::Indexes::default(),
-        scratch: Secret::default(),
     };
     let only_encrypted = request.metadata.mac_only_encrypted;
     let mac = if document.source.len() < LARGE {
@@ -189,7 +188,13 @@ pub(super) struct Sealer<'r, 's> {
     pub(super) edits: Edits,
     pub(super) entries: Vec<Entry>,
     pub(super) indexes: layout::Indexes,
-    pub(super) scratch: Secret,
+}
+
+/// A run of values, sealed.
+struct Half {
+    edits: Edits,
+    /// Values that their style alone doesn't bring back as the author wrote them, in order.
+    unlike: Vec<usize>,
 }
 
 /// Tags that sops applies and drops: a reader would apply them to the token.
@@ -199,11 +204,12 @@ fn is_core(tag: &str) -> bool {
 
 impl Sealer<'_, '_> {
     fn values(&mut self) -> Result<()> {
-        let tokens = self.tokens()?;
-        let room = tokens.iter().map(|part| part.0.len()).sum::<usize>();
-        self.edits = Edits::with_capacity(self.walk.leaves.len() + 8, room + room / 8);
-        let (mut part, mut within) = (0, 0);
-        let mut at = 0;
+        let mut unlike = Vec::new();
+        for sealed in self.halves()? {
+            self.edits.join(sealed.edits);
+            unlike.extend(sealed.unlike);
+        }
+        let (mut unlike, mut at) = (unlike.into_iter().peekable(), 0);
         while at < self.walk.leaves.len() {
             let leaf = &self.walk.leaves[at];
             if leaf.alias != NONE {
@@ -212,13 +218,7 @@ impl Sealer<'_, '_> {
                 at = end;
             } else {
                 if self.is_token(at) {
-                    while within >= tokens[part].1.len() {
-                        within -= tokens[part].1.len();
-                        part += 1;
-                    }
-                    let token = &tokens[part].0[tokens[part].1[within].range()];
-                    self.value(at, token);
-                    within += 1;
+                    self.keep_text(at, unlike.next_if_eq(&at).is_some());
                 }
                 at += 1;
             }
@@ -236,73 +236,92 @@ impl Sealer<'_, '_> {
         kept.fold((true, 0), |(all, count), kept| (all && kept, count + usize::from(kept)))
     }
 
-    /// The tokens of all values to encrypt, in order; large files in two halves on two threads.
-    fn tokens(&self) -> Result<Vec<(String, Vec<Span>)>> {
+    /// All values that are encrypted in their own place, in order; large files in two halves on two threads.
+    fn halves(&self) -> Result<Vec<Half>> {
         let count = self.walk.leaves.len();
         if count < PARALLEL {
-            return Ok(vec![self.tokens_of(0..count)?]);
+            return Ok(vec![self.half(0..count)?]);
         }
         let middle = count / 2;
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| self.tokens_of(middle..count));
-            let first = self.tokens_of(0..middle)?;
+            let second = scope.spawn(|| self.half(middle..count));
+            let first = self.half(0..middle)?;
             let second = second.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??;
             Ok(vec![first, second])
         })
     }
 
-    fn tokens_of(&self, range: std::ops::Range<usize>) -> Result<(String, Vec<Span>)> {
-        let mut ivs = Ivs::new();
-        let bytes: usize = self.values[range.clone()].iter().map(|value| value.bytes.len() * 4 / 3 + 120).sum();
-        let (mut text, mut spans) = (String::with_capacity(bytes), Vec::with_capacity(range.len()));
+    fn half(&self, range: std::ops::Range<usize>) -> Result<Half> {
+        let (mut ivs, mut scratch) = (Ivs::new(), Secret::default());
+        let bytes: usize = self.values[range.clone()].iter().map(|value| value.bytes.len() * 4 / 3 + 128).sum();
+        let mut half = Half { edits: Edits::with_capacity(range.len(), bytes), unlike: Vec::new() };
         for at in range.filter(|at| self.is_token(*at) && self.walk.leaves[*at].alias == NONE) {
-            let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
-            let start = text.len();
-            match self.kept.token(at) {
-                Some(token) => text.push_str(token),
-                None => self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, &mut text)?,
+            self.put_token(at, &mut ivs, &mut half.edits)?;
+            let carried = self.kept.carrier(at).is_some();
+            if !carried && !self.document.renders_as_written(self.walk.leaves[at].node, &self.values[at], &mut scratch) {
+                half.unlike.push(at);
             }
-            spans.push(Span::new(start, text.len()));
         }
-        Ok((text, spans))
+        Ok(half)
     }
 
-    /// One value in its own place.
-    fn value(&mut self, at: usize, token: &str) {
-        let id = self.walk.leaves[at].node;
-        let document = self.document;
-        if let Some(carrier) = self.kept.carrier(at) {
-            return self.carry(id, token, carrier);
+    /// The token of a value in its place: in the style of its scalar, or in the bytes that were around it in the earlier
+    /// version.
+    fn put_token(&self, at: usize, ivs: &mut Ivs, edits: &mut Edits) -> Result<()> {
+        let (document, id) = (self.document, self.walk.leaves[at].node);
+        let Some(carrier) = self.kept.carrier(at) else {
+            let write = |out: &mut String| document.write_token(id, out, |out| self.token(at, ivs, out));
+            return edits.write(document.carried(id), write);
+        };
+        let span = self.make_way(id, &carrier, edits);
+        edits.write(span, |out| {
+            out.push_str(carrier.before);
+            let written = self.token(at, ivs, out);
+            out.push_str(carrier.after);
+            written
+        })
+    }
+
+    /// Appends the token of a value: the earlier version's, if it still says it.
+    pub(super) fn token(&self, at: usize, ivs: &mut Ivs, out: &mut String) -> Result<()> {
+        let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
+        match self.kept.token(at) {
+            Some(token) => out.push_str(token),
+            None => self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, out)?,
         }
-        self.edits.write(document.carried(id), |out| document.write_token(id, token, out));
+        Ok(())
+    }
+
+    /// The bytes that the carrier takes the place of.
+    fn make_way(&self, id: NodeId, carrier: &Carrier<'_>, edits: &mut Edits) -> Span {
+        let (document, node) = (self.document, self.document.node(id));
+        let one_line = !carrier.before.contains('\n') && !carrier.after.contains('\n');
+        if !node.is_block_scalar() || !one_line {
+            return node.span;
+        }
+        // The lines go; a comment beside the header stays beside the token.
+        let header = Span::new(node.span.start as usize, node.span.start as usize + document.header(id).len());
+        let line = document.line_end(header.end as usize);
+        edits.replace(Span::new(line, document.lines_end(id).max(line)), "");
+        header
+    }
+
+    /// Has the record keep what the token's style can't; `unlike`: the value in that style isn't what the author wrote.
+    fn keep_text(&mut self, at: usize, unlike: bool) {
+        let (document, id) = (self.document, self.walk.leaves[at].node);
+        if let Some(carrier) = self.kept.carrier(at) {
+            if let Some(entry) = carrier.entry {
+                self.record(id, EntryKind::Scalar, &entry.bytes);
+            }
+            return;
+        }
         let props = document.props(id);
         let core = props.tag.as_deref().is_some_and(is_core);
         let glued = props.anchor_span.is_some_and(|anchor| anchor.end >= document.node(id).span.start);
         if core || glued {
             self.drop_tag(id);
-            return;
-        }
-        if !document.renders_as_written(id, &self.values[at], &mut self.scratch) {
+        } else if unlike {
             self.record(id, EntryKind::Scalar, document.slice(document.carried(id)));
-        }
-    }
-
-    /// The token in the bytes that were around it in the earlier version.
-    fn carry(&mut self, id: NodeId, token: &str, carrier: Carrier<'_>) {
-        let (document, node) = (self.document, self.document.node(id));
-        let one_line = !carrier.before.contains('\n') && !carrier.after.contains('\n');
-        let head = if node.is_block_scalar() && one_line {
-            // The lines go; a comment beside the header stays beside the token.
-            let header = Span::new(node.span.start as usize, node.span.start as usize + document.header(id).len());
-            let line = document.line_end(header.end as usize);
-            self.edits.replace(Span::new(line, document.lines_end(id).max(line)), "");
-            header
-        } else {
-            node.span
-        };
-        self.edits.write(head, |out| out.extend([carrier.before, token, carrier.after]));
-        if let Some(entry) = carrier.entry {
-            self.record(id, EntryKind::Scalar, &entry.bytes);
         }
     }
 
