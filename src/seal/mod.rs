@@ -6,7 +6,7 @@ pub mod encrypt;
 pub mod keep;
 pub mod mac;
 pub mod restore;
-mod sign;
+pub mod sign;
 pub mod value;
 pub mod verify;
 pub mod walk;
