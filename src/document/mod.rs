@@ -31,6 +31,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::secret::Secret;
 use render::Style;
 use resolve::{ResolveError, Scalar};
+pub use second::Event;
 
 /// A byte range of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -481,21 +482,6 @@ pub trait Format: Sync {
     /// # Errors
     /// `Emit` (4) for what the format has no form for, `Unreadable` (2) for an indentation it can't have.
     fn print(&self, documents: &[value::Value], indent: Option<usize>) -> Result<String>;
-}
-
-/// What a second reader sees: enough to compare two readings.
-#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
-pub enum Event {
-    /// A mapping opens.
-    Mapping,
-    /// A sequence opens.
-    Sequence,
-    /// The open collection closes.
-    Close,
-    /// A scalar's decoded text, and whether it was plain.
-    Scalar(String, bool),
-    /// An alias.
-    Alias,
 }
 
 /// All formats: a new one is its own file and a row here.

@@ -3,7 +3,20 @@
 use yaml_rust2::parser::{Event as Rust2, EventReceiver, Parser};
 use yaml_rust2::scanner::TScalarStyle;
 
-use super::Event;
+/// What a second reader sees: enough to compare two readings.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+pub enum Event {
+    /// A mapping opens.
+    Mapping,
+    /// A sequence opens.
+    Sequence,
+    /// The open collection closes.
+    Close,
+    /// A scalar's decoded text, and whether it was plain.
+    Scalar(String, bool),
+    /// An alias.
+    Alias,
+}
 
 struct Passer<'r> {
     receive: &'r mut dyn FnMut(Event),
