@@ -434,7 +434,9 @@ fn recipients_come_from_flags_environment_and_configuration() {
     let two = sandbox.kveil(["encrypt", "--age", &format!("{RECIPIENT_1},{RECIPIENT_2}"), "p.yaml"]).run().text();
     assert!(two.contains(RECIPIENT_1) && two.contains(RECIPIENT_2));
     sandbox.write(".sops.yaml", CONFIG);
-    let replaced = sandbox.kveil(["encrypt", "--age", RECIPIENT_2, "p.yaml"]).run().text();
+    let refusal = sandbox.kveil(["encrypt", "--age", RECIPIENT_2, "p.yaml"]).run().refused(1);
+    assert!(refusal.contains("--allow-recipient"), "{refusal}");
+    let replaced = sandbox.kveil(["encrypt", "--age", RECIPIENT_2, "--allow-recipient", RECIPIENT_2, "p.yaml"]).run().text();
     assert!(replaced.contains(RECIPIENT_2) && !replaced.contains(RECIPIENT_1), "a flag replaces the rule's recipients");
 }
 

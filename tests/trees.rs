@@ -608,6 +608,7 @@ fn recipients_are_listed_and_removed_in_a_tree() {
     sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1},{RECIPIENT_2}\n"));
     sandbox.write("a/one.yaml", SECRET);
     sandbox.write("a/pod.yaml", POD);
+    git(&sandbox, "git commit -qam 'another reader'");
     sandbox.kveil(["encrypt", "-i", "a"]).run().ok();
     let before = (sandbox.read("a/one.yaml"), sandbox.read(".sops.yaml"));
     let listed = sandbox.kveil(["recipients", "list", "."]).run().text();

@@ -11,7 +11,7 @@ use super::{clock, report};
 use crate::datakey::rewrap;
 use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
-use crate::git::Repository;
+use crate::git::{self, Repository};
 use crate::git::version::{From, Versions};
 use crate::pipeline::{self, Plan, next, update};
 use crate::recipient::Identities;
@@ -51,6 +51,13 @@ impl Repositories {
     pub fn of(context: &Context, incremental: &Incremental, paths: &[PathBuf]) -> Result<Repositories> {
         let mut repositories: Vec<Repository> = Vec::new();
         if !wanted(context) || incremental.update.is_some() {
+            return Ok(Repositories(repositories));
+        }
+        if !git::installed(&context.environment) {
+            let above = |path: &PathBuf| path.ancestors().any(|folder| folder.join(".git").exists());
+            if paths.iter().any(above) {
+                report::warning(context, "git can't be run: everything is encrypted anew, and not compared with the last commit");
+            }
             return Ok(Repositories(repositories));
         }
         for folder in paths.iter().filter_map(|path| path.parent()).filter(|folder| folder.is_dir()) {
@@ -93,11 +100,11 @@ impl<'r> Baselines<'r> {
     }
 
     /// The encrypted version that the file at `path` (absolute) had: the one named; inside a repository that of the last
-    /// commit, else of the index; elsewhere the one that would be overwritten.
+    /// commit, else of the index; elsewhere the one that would be overwritten. `plain` is the file that is encrypted.
     ///
     /// # Errors
     /// The version named can't be read, or isn't encrypted; git is in trouble.
-    pub fn earlier(&self, path: &Path, format: &'static dyn Format) -> Result<Option<Earlier>> {
+    pub fn earlier(&self, path: &Path, plain: &Path, format: &'static dyn Format) -> Result<Option<Earlier>> {
         if let Some(name) = &self.incremental.update {
             let text = Source::of(name).read().map_err(|error| error.in_file(name))?;
             let earlier = Earlier { text, place: name.clone() };
@@ -109,10 +116,18 @@ impl<'r> Baselines<'r> {
         }
         let earlier = match self.repositories.iter().find(|(repository, _)| repository.inside(path).is_some()) {
             Some((_, versions)) => committed(versions, path)?,
-            None => Source::File(path.to_owned()).read().ok().map(|text| Earlier { text, place: path.display().to_string() }),
+            // A device or a pipe holds no version, and the plain file itself none either.
+            None if path.is_file() && !same_file(path, plain) => {
+                Source::File(path.to_owned()).read().ok().map(|text| Earlier { text, place: path.display().to_string() })
+            }
+            None => None,
         };
         Ok(earlier.filter(|earlier| earlier.is_encrypted(format)))
     }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((std::fs::canonicalize(a), std::fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn committed(versions: &Versions<'_>, path: &Path) -> Result<Option<Earlier>> {

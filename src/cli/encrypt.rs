@@ -258,7 +258,7 @@ impl Work<'_> {
     fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
         let found = self.configs.find(Some(path))?;
         let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
-        let earlier = self.baselines.earlier(&destination, document.format)?;
+        let earlier = self.baselines.earlier(&destination, path, document.format)?;
         let decision = self.decide(found.as_deref(), path, document, earlier.as_ref())?;
         let dry = self.args.handling.dry_run;
         let values = if dry || !target.named { choice::values(document, &decision.plan.selection)? } else { 0 };

@@ -11,7 +11,7 @@ use super::report;
 use crate::config::{self, Config, Rule};
 use crate::document::Document;
 use crate::error::{Error, Kind, Result};
-use crate::git::Repository;
+use crate::git::{self, Repository};
 use crate::git::version;
 use crate::kubernetes;
 use crate::kubernetes::secret::Default as KindDefault;
@@ -160,6 +160,9 @@ fn read(path: &Path, name: &str, named: bool) -> Result<Found> {
 }
 
 fn committed(context: &Context, found: &Found) -> Result<Option<Arc<Config>>> {
+    if !git::installed(&context.environment) {
+        return Ok(None);
+    }
     let folder = found.path.parent().unwrap_or(Path::new("/"));
     let Some(repository) = Repository::at(&context.environment, &context.directory, folder)? else { return Ok(None) };
     let earlier = version::earlier_version(&repository, &found.path)?.filter(|earlier| earlier.from == version::From::Head);

@@ -45,6 +45,12 @@ pub struct Repository {
     pub common: PathBuf,
 }
 
+/// Whether there is a git in `PATH`.
+pub fn installed(environment: &Environment) -> bool {
+    let folders = environment.path("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(format!("git{}", std::env::consts::EXE_SUFFIX)).is_file())
+}
+
 impl Repository {
     /// The repository that holds `folder`; none if no `.git` stands there or above, and `GIT_DIR` names none. `directory`
     /// is the current directory.
