@@ -255,9 +255,7 @@ impl<'s> Document<'s> {
     }
 
     fn error_at(&self, id: NodeId, why: ResolveError) -> Error {
-        let kind = if why.exit_code() == 23 { ErrorKind::EncryptTree } else { ErrorKind::Unreadable };
-        let error = Error::new(kind, why.to_string()).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id));
-        if why == ResolveError::Unsigned { error.hint("put it in quotes: as text it keeps all its digits") } else { error }
+        Error::from(why).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id))
     }
 
     /// The children of a collection: of a mapping keys and values in turn.

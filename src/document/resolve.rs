@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::number::{self, Number};
 use super::time::{self, Stamp};
+use crate::error::{Error, Kind};
 
 /// The type of a scalar, as named in `ENC[…,type:…]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +133,14 @@ impl ResolveError {
             ResolveError::TagMismatch(_) | ResolveError::Binary | ResolveError::JsonRange => 2,
             ResolveError::Plaintext(_) => 25,
         }
+    }
+}
+
+impl From<ResolveError> for Error {
+    fn from(why: ResolveError) -> Error {
+        let kind = if why.exit_code() == 23 { Kind::EncryptTree } else { Kind::Unreadable };
+        let error = Error::new(kind, why.to_string());
+        if why == ResolveError::Unsigned { error.hint("put it in quotes: as text it keeps all its digits") } else { error }
     }
 }
 
