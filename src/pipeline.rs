@@ -9,7 +9,7 @@ use crate::datakey::{self, DataKey};
 use crate::document::index_path::{self, Index};
 use crate::document::resolve::Type;
 use crate::document::value::Value;
-use crate::document::{Document, Format};
+use crate::document::{Document, Format, binary, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::{self, Metadata};
 use crate::recipient::{Identities, RecipientSpec};
@@ -78,12 +78,11 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan, identities: &Identities) ->
 /// # Errors
 /// `Generic` (1) with genuine sops's phrase if there is no `sops` block, or one that can't be read.
 pub fn metadata_of(document: &Document<'_>) -> Result<Metadata> {
-    let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
-    let Some(block) = document.get(root, "sops") else {
+    let Some(block) = document.block()? else {
         let error = Error::new(Kind::Generic, "sops metadata not found: the file has no top-level `sops` entry, it isn't encrypted");
         return Err(error.hint("it is in clear already; kveil encrypt encrypts it"));
     };
-    Metadata::read(&Value::of(document, block)?)
+    Metadata::read(&block)
 }
 
 /// Decrypts the text of a file with the identities at hand.
@@ -121,7 +120,62 @@ pub(crate) fn as_generic(mut error: Error) -> Error {
 pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String], ignore_mac: bool) -> Result<decrypt::Opened> {
     let metadata = metadata_of(document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
+    if document.format.is_bytes() && document.format.content(document).is_none() {
+        return Err(binary::no_data());
+    }
     decrypt::decrypt(document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)
+}
+
+/// What a decrypted file is asked for.
+#[derive(Clone, Copy)]
+pub struct Wanted<'w> {
+    /// A part of it: an index path.
+    pub part: Option<&'w str>,
+    /// The format to print.
+    pub format: &'static dyn Format,
+    /// Columns a level of what is printed.
+    pub indent: Option<usize>,
+}
+
+/// Decrypts the text of a file, and gives a part of it or all in another format. Nothing goes by way of text in the file's
+/// own format, which might not hold every value.
+///
+/// # Errors
+/// Those of [`decrypt_text`]; `BadPath` (91) for a path that can't be parsed, `Generic` (1) if nothing is there; `Emit` (4)
+/// for what the other format has no form for.
+pub fn decrypt_as(
+    text: &str,
+    format: &'static dyn Format,
+    identities: &Identities,
+    order: &[String],
+    ignore_mac: bool,
+    wanted: Wanted<'_>,
+) -> Result<decrypt::Opened> {
+    if format.name() == wanted.format.name() && wanted.part.is_none() {
+        return decrypt_text(text, format, identities, order, ignore_mac);
+    }
+    let document = format.parse(text).map_err(as_generic)?;
+    let metadata = metadata_of(&document)?;
+    let data_key = datakey::unwrap(&metadata, identities, order)?;
+    let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;
+    let trees = reading.trees(&document)?;
+    Ok(decrypt::Opened { text: print(&trees, wanted)?, notes: reading.notes })
+}
+
+/// A plain file, part of it or all in another format.
+///
+/// # Errors
+/// As [`decrypt_as`].
+pub fn shown_as(plain: Zeroizing<String>, format: &dyn Format, wanted: Wanted<'_>) -> Result<Zeroizing<String>> {
+    let same = format.name() == wanted.format.name() && wanted.part.is_none();
+    if same { Ok(plain) } else { print(&trees(&plain, format)?, wanted) }
+}
+
+fn print(trees: &[Value], wanted: Wanted<'_>) -> Result<Zeroizing<String>> {
+    match (wanted.part, trees.first()) {
+        (Some(path), Some(first)) => extract(first, path, wanted.format, wanted.indent),
+        _ => wanted.format.print(trees, wanted.indent).map(Zeroizing::new),
+    }
 }
 
 /// The same data as text of another format, as genuine sops prints it.
@@ -129,16 +183,23 @@ pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String
 /// # Errors
 /// Text that can't be read, or data that the format has no form for.
 pub fn convert(text: &str, from: &dyn Format, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
-    let document = from.parse(text)?;
-    let documents: Result<Vec<Value>> = document.parts.iter().map(|part| value_of_part(&document, part.root)).collect();
-    to.print(&documents?, indent).map(Zeroizing::new)
+    to.print(&trees(text, from)?, indent).map(Zeroizing::new)
+}
+
+/// What the documents of a plain file say, comments included.
+///
+/// # Errors
+/// Text that can't be read.
+pub fn trees(text: &str, format: &dyn Format) -> Result<Vec<Value>> {
+    let document = format.parse_plain(text)?;
+    document.parts.iter().map(|part| value_of_part(&document, part.root)).collect()
 }
 
 fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Result<Value> {
     if root == crate::document::NONE {
         return Ok(Value::Map(Vec::new()));
     }
-    let value = Value::of(document, root)?;
+    let value = Value::with_comments(document, root)?;
     Ok(if value.is_null() { Value::Map(Vec::new()) } else { value })
 }
 
@@ -147,14 +208,9 @@ fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Resu
 ///
 /// # Errors
 /// `BadPath` (91) for a path that can't be parsed, `Generic` (1) if nothing is there.
-pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
+pub fn extract(tree: &Value, path: &str, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
     let steps = index_path::parse(path, Kind::BadPath)?;
-    let document = format.parse(text)?;
-    let root = document.parts.first().map_or(crate::document::NONE, |part| part.root);
-    if root == crate::document::NONE {
-        return Err(not_there(0, path, &Value::Map(Vec::new())));
-    }
-    let mut value = &Value::of(&document, root)?;
+    let mut value = tree;
     for (at, step) in steps.iter().enumerate() {
         let inner = match step {
             Index::Key(key) => value.get(key),
@@ -172,6 +228,12 @@ pub fn extract(text: &str, format: &dyn Format, path: &str, to: &dyn Format, ind
 pub fn part(value: &Value, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
     match value {
         Value::Map(_) => to.print(std::slice::from_ref(value), indent).map(Zeroizing::new),
+        value if !to.is_tree() && !matches!(value, Value::Scalar(Type::Str, _)) => {
+            let error =
+                Error::new(Kind::Emit, format!("{} output holds text only, not the value of another type that is there", to.name()));
+            Err(error.hint("choose YAML or JSON output"))
+        }
+        Value::Scalar(Type::Str, text) => Ok(if to.is_bytes() { bytes::to_text(text) } else { Zeroizing::new(value.shown()) }),
         Value::List(_) => Ok(Zeroizing::new(to.print_fragment(value, indent))),
         scalar => {
             let text = matches!(scalar, Value::Scalar(Type::Str, _)) || to.name() != "yaml";

@@ -37,7 +37,7 @@ pub fn text(encrypted: &str, format: &'static dyn Format) -> Result<Zeroizing<St
     let values = walk.leaves.iter().map(|leaf| value(&document, leaf)).collect::<Result<_>>()?;
     let is_token = |at: &usize| {
         let comment = &document.comments[walk.remarks[*at].comment];
-        Token::parse(walk::text_of(&document, comment)).is_some()
+        Token::parse(&document.comment_text(comment)).is_some()
     };
     let comments = (0..walk.remarks.len()).filter(is_token).map(|at| (at, Zeroizing::new(format!(" {WORD}")))).collect();
     Ok(Reading { walk, values, comments, entries: Vec::new(), signed: None, notes: Vec::new() }.text(&document))

@@ -41,22 +41,19 @@ impl Source {
     /// `NoFile` (100) for a missing file, `Unreadable` (2) for a directory, a file that can't be opened, or text that
     /// isn't UTF-8.
     pub fn read(&self) -> Result<Zeroizing<String>> {
-        utf8(self.bytes()?)
+        utf8(self.read_bytes()?)
     }
 
-    /// All of it, whatever it is.
+    /// All of it, as bytes.
     ///
     /// # Errors
-    /// As [`Source::read`], but for text that isn't UTF-8.
+    /// `NoFile` (100) for a missing file, `Unreadable` (2) for a directory or a file that can't be opened.
     pub fn read_bytes(&self) -> Result<Zeroizing<Vec<u8>>> {
-        self.bytes().map(Zeroizing::new)
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>> {
-        match self {
-            Source::Stdin => read_all(&mut std::io::stdin().lock(), 0).map_err(|why| io_error(&why, "read")),
-            Source::File(path) => read_file(path),
-        }
+        let bytes = match self {
+            Source::Stdin => read_all(&mut std::io::stdin().lock(), 0).map_err(|why| io_error(&why, "read"))?,
+            Source::File(path) => read_file(path)?,
+        };
+        Ok(Zeroizing::new(bytes))
     }
 }
 
@@ -117,16 +114,16 @@ fn io_error(why: &std::io::Error, what: &str) -> Error {
     Error::new(Kind::Unreadable, format!("can't {what} it: {why}"))
 }
 
-/// Bytes as text.
+/// Bytes as UTF-8 text.
 ///
 /// # Errors
-/// `Unreadable` (2) for anything but UTF-8.
-pub fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
+/// `Unreadable` (2) with the position of what isn't UTF-8.
+pub fn utf8(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8")
             .hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
     }
-    String::from_utf8(bytes).map(Zeroizing::new).map_err(|error| {
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let bytes = Zeroizing::new(error.into_bytes());
         let text = std::str::from_utf8(&bytes[..good]).unwrap_or_default();
@@ -141,8 +138,8 @@ pub fn utf8(bytes: Vec<u8>) -> Result<Zeroizing<String>> {
 ///
 /// # Errors
 /// `Unwritable` (3); the old file is untouched then.
-pub fn write(path: &Path, text: &str, private: bool) -> Result<()> {
-    let target = resolve(path);
+pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
+    let (target, text) = (resolve(path), text.as_ref());
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
         Ok(metadata) if !metadata.is_file() => write_to_device(&target, text),
@@ -161,10 +158,10 @@ fn resolve(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// `Unwritable` (3).
-pub fn write_through(path: &Path, text: &str) -> Result<()> {
+pub fn write_through(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     let failed = |why: std::io::Error| unwritable(path, &why.to_string());
     let mut file = OpenOptions::new().write(true).truncate(true).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    file.write_all(text.as_ref()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 /// Refuses to change anything but a regular file in place, before it is read: a pipe would wait for ever.
@@ -202,12 +199,12 @@ fn unwritable(path: &Path, why: &str) -> Error {
     Error::new(Kind::Unwritable, format!("can't write {}: {why}", path.display()))
 }
 
-fn write_to_device(path: &Path, text: &str) -> Result<()> {
+fn write_to_device(path: &Path, text: &[u8]) -> Result<()> {
     let mut file = OpenOptions::new().write(true).open(path).map_err(|why| unwritable(path, &why.to_string()))?;
-    file.write_all(text.as_bytes()).map_err(|why| unwritable(path, &why.to_string()))
+    file.write_all(text).map_err(|why| unwritable(path, &why.to_string()))
 }
 
-fn replace(target: &Path, text: &str, old: Option<&fs::Metadata>, private: bool) -> Result<()> {
+fn replace(target: &Path, text: &[u8], old: Option<&fs::Metadata>, private: bool) -> Result<()> {
     if let Some(metadata) = old {
         platform::refuse_hard_links(target, metadata)?;
     }
@@ -243,9 +240,9 @@ impl Temporary {
         }
     }
 
-    fn fill(&self, text: &str, old: Option<&fs::Metadata>, private: bool) -> std::io::Result<()> {
+    fn fill(&self, text: &[u8], old: Option<&fs::Metadata>, private: bool) -> std::io::Result<()> {
         let mut file = &self.file;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         platform::take_over(&self.file, old, private)?;
         self.file.sync_all()
     }

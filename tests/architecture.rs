@@ -215,7 +215,7 @@ fn every_variety_of_age_recipients_has_its_row() {
 #[test]
 fn every_format_has_its_row() {
     let table = read("document/mod.rs");
-    for format in ["yaml", "json"] {
+    for format in ["yaml", "json", "dotenv", "ini", "binary"] {
         assert!(modules("document").contains(format));
         assert!(
             table.contains(&format!("mod {format};")) && table.contains(&format!("{format}::")),

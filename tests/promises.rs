@@ -260,3 +260,62 @@ fn damaged_encrypted_files_never_crash() {
         }
     });
 }
+
+/// Promises 1 and 2 for one of the formats without styles: the bytes come back, genuine sops reads what it reads in a file of its own,
+/// and nothing that it hides is in clear.
+fn kept_by_flat_format(ending: &str, plain: impl Strategy<Value = Vec<u8>>) {
+    let sandbox = Sandbox::with_identity();
+    let genuine = sandbox::tool("sops").is_some();
+    let tally = Tally::default();
+    let name = |stem: &str| format!("{stem}.{ending}");
+    check(64, plain, |plain| {
+        sandbox.write(&name("p"), &plain);
+        let ours = sandbox.sops(["encrypt", "--age", RECIPIENT_1, &name("p")]).run();
+        let theirs = genuine.then(|| sandbox.genuine(["encrypt", "--age", RECIPIENT_1, &name("p")]).unwrap().run());
+        if ours.code != 0 {
+            tally.refuse(&ours.err);
+            let fault =
+                ours.refusal_fault(None).or_else(|| theirs.filter(|done| done.code == 0).map(|_| "genuine sops accepts it".to_owned()));
+            return fault.map_or(Ok(()), |fault| Err(reject(format!("{fault}: {}", ours.err), &plain)));
+        }
+        tally.accept();
+        sandbox.write(&name("e"), &ours.out);
+        let opened = sandbox.kveil(["decrypt", &name("e")]).run();
+        if opened.code != 0 || opened.out != plain {
+            return Err(reject(format!("came back ({}) as\n{}{}", opened.code, shown(&opened.out), opened.err), &plain));
+        }
+        let Some(theirs) = theirs.filter(|done| done.code == 0) else { return Ok(()) };
+        sandbox.write(&name("g"), &theirs.out);
+        let kind = if ending == "bin" { "binary" } else { "json" };
+        let read = |file: &str| sandbox.genuine(["decrypt", "--output-type", kind, &name(file)]).unwrap().run();
+        let (got, want) = (read("e"), read("g"));
+        if got.code != 0 {
+            return Err(reject(format!("genuine sops can't open it: {}\n{}", got.err, shown(&ours.out)), &plain));
+        }
+        // Keys `-` come out of genuine sops as comments.
+        if want.code == 0 && want.out != got.out && !plain.contains(&b'-') {
+            return Err(reject(format!("genuine sops reads\n{}\ninstead of\n{}", shown(&got.out), shown(&want.out)), &plain));
+        }
+        let back = sandbox.sops(["decrypt", "--output-type", kind, &name("g")]).run();
+        if want.code == 0 && (back.code, &back.out) != (0, &want.out) {
+            return Err(reject(format!("of genuine sops's file kveil reads\n{}{}", shown(&back.out), back.err), &plain));
+        }
+        Ok(())
+    });
+    tally.check();
+}
+
+#[test]
+fn dotenv_files_come_back() {
+    kept_by_flat_format("env", generate::flat::dotenv());
+}
+
+#[test]
+fn ini_files_come_back() {
+    kept_by_flat_format("ini", generate::flat::ini());
+}
+
+#[test]
+fn files_of_any_bytes_come_back() {
+    kept_by_flat_format("bin", generate::flat::bytes());
+}

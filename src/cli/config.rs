@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 
 fn explain(context: &Context, args: &Explain) -> Result<()> {
     let text = Source::of(&args.file).read()?;
-    let document = args.types.input(&args.file, &text)?.parse(&text)?;
+    let document = args.types.plain_input(&args.file, text.as_bytes(), true).parse_plain(&text)?;
     if crate::seal::decrypt::is_encrypted(&document) {
         let error = Error::new(crate::error::Kind::AlreadyEncrypted, "the file is encrypted already, its own sops block says how");
         return Err(error.hint("explain its plain version"));
@@ -80,7 +80,7 @@ struct Parts {
 fn comments(document: &Document<'_>, walk: &Walk) -> Vec<(usize, bool)> {
     let line = |at: u32| Position::of(document.source, at as usize).line;
     let comment = |remark: &walk::Remark| {
-        let text = walk::text_of(document, &document.comments[remark.comment]);
+        let text = document.comment_text(&document.comments[remark.comment]);
         (line(document.comments[remark.comment].span.start), remark.selected && !text.is_empty())
     };
     walk.remarks.iter().map(comment).collect()

@@ -13,7 +13,7 @@ use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::{left, report, settings};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline;
+use crate::pipeline::{self, Wanted};
 use crate::placeholders;
 use crate::recipient::Identities;
 use crate::seal::decrypt::Opened;
@@ -131,15 +131,15 @@ fn one(context: &Context, args: &Args, identities: &Identities, target: &Target)
     // A missing file comes before a wrong order, as in sops.
     let order = args.order.kinds()?;
     let format = args.types.input(&name, &text).map_err(located)?;
-    let to = args.types.output(format).map_err(located)?;
+    let to = args.types.output_of(&name, format, false);
     let indent = indent(context, args, to)?;
-    let opened = opened(args, &text, format, identities, &order).map_err(located)?;
-    let plain = shown(args, opened.text, format, to, indent).map_err(located)?;
+    let wanted = Wanted { part: args.extract.as_deref().filter(|path| !path.is_empty()), format: to, indent };
+    let opened = opened(args, &text, format, identities, &order, wanted).map_err(located)?;
     if !args.handling.dry_run {
-        write(context, args, target, &plain).map_err(located)?;
+        write(context, args, target, &to.plain_bytes(&opened.text)).map_err(located)?;
     }
     let notes = opened.notes.into_iter().map(|note| format!("{name}: {note}")).collect();
-    let text = Some(plain).filter(|_| !args.writes() && !args.handling.dry_run);
+    let text = Some(opened.text).filter(|_| !args.writes() && !args.handling.dry_run);
     let cleared = match &target.source {
         Source::File(path) if args.in_place && !args.handling.dry_run => Some(path.clone()),
         _ => None,
@@ -147,11 +147,19 @@ fn one(context: &Context, args: &Args, identities: &Identities, target: &Target)
     Ok(Outcome::Done(Done { name, cleared, format: to, text, notes }))
 }
 
-fn opened(args: &Args, text: &str, format: &'static dyn Format, identities: &Identities, order: &[String]) -> Result<Opened> {
-    match args.placeholders {
-        true => Ok(Opened { text: placeholders::text(text, format)?, notes: Vec::new() }),
-        false => pipeline::decrypt_text(text, format, identities, order, args.ignore_mac),
+fn opened(
+    args: &Args,
+    text: &str,
+    format: &'static dyn Format,
+    identities: &Identities,
+    order: &[String],
+    wanted: Wanted<'_>,
+) -> Result<Opened> {
+    if !args.placeholders {
+        return pipeline::decrypt_as(text, format, identities, order, args.ignore_mac, wanted);
     }
+    let plain = placeholders::text(text, format)?;
+    Ok(Opened { text: pipeline::shown_as(plain, format, wanted)?, notes: Vec::new() })
 }
 
 /// A configuration with mistakes must not stop a deployment: it counts only for the layout of what is converted.
@@ -164,19 +172,11 @@ fn indent(context: &Context, args: &Args, format: &dyn Format) -> Result<Option<
     }
     let Some(found) = settings::find(context, &args.common, None)? else { return Ok(None) };
     let stores = found.config.stores;
-    Ok(if format.name() == "json" { stores.json_indent.and_then(|n| usize::try_from(n).ok()) } else { stores.yaml_indent })
-}
-
-fn shown(args: &Args, text: Zeroizing<String>, from: &dyn Format, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
-    match args.extract.as_deref().filter(|path| !path.is_empty()) {
-        Some(path) => pipeline::extract(&text, from, path, to, indent),
-        None if from.name() == to.name() => Ok(text),
-        None => pipeline::convert(&text, from, to, indent),
-    }
+    Ok(stores.indent_of(format.name()))
 }
 
 /// A new file with clear text is for its owner only; under the name `sops` it is made as any other, as sops does.
-fn write(context: &Context, args: &Args, target: &Target, text: &str) -> Result<()> {
+fn write(context: &Context, args: &Args, target: &Target, text: &[u8]) -> Result<()> {
     match (&target.source, args.output.as_deref()) {
         (Source::File(path), None) if args.in_place && args.write_through => source::write_through(path, text),
         (Source::File(path), None) if args.in_place => source::write(path, text, false),
@@ -190,10 +190,11 @@ fn write(context: &Context, args: &Args, target: &Target, text: &str) -> Result<
 }
 
 /// Several files one after the other: YAML documents parted by `---` where one is needed.
-fn joined(args: &Args, done: &[Done]) -> Result<Zeroizing<String>> {
+fn joined(args: &Args, done: &[Done]) -> Result<Zeroizing<Vec<u8>>> {
     let texts = || done.iter().filter_map(|file| Some((file.format, file.text.as_ref()?)));
     if let [only] = done {
-        return Ok(only.text.clone().unwrap_or_default());
+        let text = only.text.as_ref().map(|text| only.format.plain_bytes(text).into_owned());
+        return Ok(Zeroizing::new(text.unwrap_or_default()));
     }
     let mut all = Zeroizing::new(String::with_capacity(texts().map(|(_, text)| text.len() + 5).sum()));
     for (format, text) in texts() {
@@ -208,7 +209,7 @@ fn joined(args: &Args, done: &[Done]) -> Result<Zeroizing<String>> {
         }
         all.push_str(text);
     }
-    Ok(all)
+    Ok(Zeroizing::new(all.as_bytes().to_vec()))
 }
 
 /// Data, warnings and the summary for machines. What a dry run foresees is what it was asked for, so it goes to stdout.
@@ -218,7 +219,7 @@ fn tell(context: &Context, args: &Args, ran: &Ran<Done>) -> Result<()> {
     if dry && !machine {
         ran.done.iter().try_for_each(|file| report::line(&format!("{}: would be decrypted", file.name)))?;
     } else if !dry && !args.writes() {
-        report::data(joined(args, &ran.done)?.as_bytes())?;
+        report::data(&joined(args, &ran.done)?)?;
     }
     if !machine {
         return Ok(());

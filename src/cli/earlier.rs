@@ -138,7 +138,7 @@ fn committed(versions: &Versions<'_>, path: &Path) -> Result<Option<Earlier>> {
         From::Ours => "our side of the merge",
     };
     // What isn't text is no encrypted version.
-    Ok(source::utf8(std::mem::take(&mut *earlier.bytes)).ok().map(|text| Earlier { text, place: place.to_owned() }))
+    Ok(source::utf8(std::mem::take(&mut earlier.bytes)).ok().map(|text| Earlier { text, place: place.to_owned() }))
 }
 
 impl Earlier {

@@ -13,7 +13,7 @@ use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Decision};
 use super::{clock, report};
 use crate::document::edit::Edits;
-use crate::document::{Document, Format, example};
+use crate::document::{Document, Format, bytes, example};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::metadata::{self, Metadata};
@@ -84,19 +84,20 @@ struct Session<'c> {
     editor: Editor,
     private: Private,
     file: PathBuf,
+    format: &'static dyn Format,
     shown: Zeroizing<String>,
 }
 
 impl<'c> Session<'c> {
-    fn begin(context: &'c Context, target: &Path, shown: Zeroizing<String>) -> Result<Session<'c>> {
+    fn begin(context: &'c Context, target: &Path, format: &'static dyn Format, shown: Zeroizing<String>) -> Result<Session<'c>> {
         let private = Private::create(&Places { named: None, runtime: context.environment.path("XDG_RUNTIME_DIR") })?;
         if private.on_disk {
             let place = private.path().display();
             report::warning(context, &format!("there is no file system in memory: the text is on disk, in {place}, until the editor ends"));
         }
         let editor = Editor::find(&context.environment, private.path())?;
-        let file = private.write(target.file_name().unwrap_or(OsStr::new("file")), shown.as_bytes())?;
-        Ok(Session { context, editor, private, file, shown })
+        let file = private.write(target.file_name().unwrap_or(OsStr::new("file")), &format.plain_bytes(&shown))?;
+        Ok(Session { context, editor, private, file, format, shown })
     }
 
     /// Runs the editor until `accept` takes the text. At a terminal a text that it refuses is shown again, as it is.
@@ -104,8 +105,8 @@ impl<'c> Session<'c> {
         loop {
             self.editor.run(&self.file)?;
             // By path: most editors put a new file in its place.
-            let accepted = Source::File(self.file.clone())
-                .read()
+            let accepted = self
+                .edited()
                 .map_err(unreadable)
                 .and_then(|edited| if edited == self.shown { Err(Error::new(Kind::Unchanged, UNCHANGED)) } else { accept(&edited) });
             match accepted {
@@ -113,6 +114,11 @@ impl<'c> Session<'c> {
                 other => return other,
             }
         }
+    }
+
+    fn edited(&self) -> Result<Zeroizing<String>> {
+        let source = Source::File(self.file.clone());
+        if self.format.is_bytes() { Ok(bytes::to_text(&source.read_bytes()?)) } else { source.read() }
     }
 
     fn ask_again(&self, error: &Error) -> Result<()> {
@@ -160,7 +166,7 @@ impl View<'_> {
         }
         let mut edits = Edits::default();
         let indent = self.format().block_indent(&self.opened.document);
-        self.format().add_block(&self.format().parse(&text)?, &self.opened.metadata.write(), indent, &mut edits);
+        self.format().add_block(&self.format().parse_plain(&text)?, &self.opened.metadata.write(), indent, &mut edits);
         Ok(edits.apply(&text))
     }
 
@@ -168,7 +174,7 @@ impl View<'_> {
     fn taken_back(&self, edited: &str) -> Result<Zeroizing<String>> {
         let text = if self.block { self.without_block(edited)? } else { Zeroizing::new(edited.to_owned()) };
         self.format().refuse_plain(&text)?;
-        if is_encrypted(&self.format().parse(&text)?) {
+        if is_encrypted(&self.format().parse_plain(&text)?) {
             return Err(
                 Error::new(Kind::Unreadable, "a key sops at the top, which is kept for the block").hint("give the key another name")
             );
@@ -200,8 +206,8 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", path.display())));
-    let view = View { opened: &opened, decoded: !context.is_sops() && !args.raw, block: args.show_master_keys };
-    let session = Session::begin(context, path, view.shown()?)?;
+    let view = View { opened: &opened, decoded: !context.is_sops() && !args.raw, block: args.show_master_keys && !format.is_bytes() };
+    let session = Session::begin(context, path, format, view.shown()?)?;
     let sealed = session.until_accepted(|edited| {
         let plain = view.taken_back(edited).map_err(unreadable)?;
         if plain == opened.plain { Err(Error::new(Kind::Unchanged, UNCHANGED)) } else { reseal(&opened, &plain) }
@@ -215,7 +221,7 @@ fn reseal(opened: &next::Opened<'_>, plain: &str) -> Result<Zeroizing<String>> {
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let version = metadata::written_version(Some(&opened.metadata.version));
     let metadata = Metadata { last_modified: clock::now(), version, ..opened.metadata.clone() };
-    let document = opened.document.format.parse(plain)?;
+    let document = opened.document.format.parse_plain(plain)?;
     Ok(next::reseal_as(opened, &document, &next::Next { selection: &selection, metadata, data_key: None })?.text)
 }
 
@@ -228,8 +234,8 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let format = format_of(args, path, "")?;
     let shown = example::of(format.name());
     // Recipients are missed before the editor is open, not after.
-    decide(context, args, path, &format.parse(shown)?)?;
-    let session = Session::begin(context, path, Zeroizing::new(shown.to_owned()))?;
+    decide(context, args, path, &format.parse_plain(shown)?)?;
+    let session = Session::begin(context, path, format, Zeroizing::new(shown.to_owned()))?;
     let sealed = session.until_accepted(|edited| {
         format.refuse_plain(edited).map_err(unreadable)?;
         encrypt(context, args, path, format, edited)
@@ -239,7 +245,7 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
 }
 
 fn encrypt(context: &Context, args: &Args, path: &Path, format: &'static dyn Format, text: &str) -> Result<Zeroizing<String>> {
-    let document = format.parse(text).map_err(unreadable)?;
+    let document = format.parse_plain(text).map_err(unreadable)?;
     let decision = decide(context, args, path, &document)?;
     Ok(pipeline::encrypt(&document, &decision.plan, &Identities::new(context.environment.clone()))?.text)
 }

@@ -13,7 +13,8 @@ use super::flags::{Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Asked, Configs, Decision, Found};
 use super::{left, report, staged};
-use crate::document::{Document, Format};
+use crate::document::json::Json;
+use crate::document::{Document, Format, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::changed::Staged;
@@ -211,19 +212,29 @@ impl Work<'_> {
         if let (Source::File(path), true) = (&target.source, self.args.replaces()) {
             source::refuse_irregular(path)?;
         }
-        let text = self.read(target)?;
+        let content = self.read(target)?;
+        let types = &self.args.types;
+        let format = types.plain_input(name, &content, !self.context.is_sops());
+        let text = if format.is_bytes() { bytes::to_text(&content) } else { source::utf8(content)? };
         if aimed == Aim::ByKind && text.len() > LARGE && !secret::speaks_of_known_kind(&text) {
             return Ok(Outcome::Skipped(Reason::NoSecretKind));
         }
-        let format = self.args.types.input(name, &text)?;
-        let output = self.args.types.output(format)?;
-        let text = if same(format, output) { text } else { converted(self.args, &text, format, output)? };
+        let output = match types.output_of(name, format, self.context.is_sops()) {
+            // Around a tree sops's binary output is plain JSON.
+            output if output.is_bytes() && !format.is_bytes() => &Json,
+            output => output,
+        };
+        let trees = if same(format, output) { Vec::new() } else { pipeline::trees(&text, format)? };
+        let text = if trees.is_empty() { text } else { Zeroizing::new(output.print(&trees, self.args.common.indent()?)?) };
         let refused = output.refuse_plain(&text);
         if target.named {
             refused.clone()?;
         }
-        let document = match output.parse(&text) {
-            Ok(document) => document,
+        let document = match output.parse_plain(&text) {
+            Ok(mut document) => {
+                document.give(&trees);
+                document
+            }
             Err(error) => return aimed.passed_over(&text).map(Outcome::Skipped).ok_or(error),
         };
         if let Some(reason) = aimed.not_meant(&document) {
@@ -245,13 +256,10 @@ impl Work<'_> {
     }
 
     /// The text to judge by: of a file that is staged in part, what is staged.
-    fn read(&self, target: &Target) -> Result<Zeroizing<String>> {
+    fn read(&self, target: &Target) -> Result<Zeroizing<Vec<u8>>> {
         match (&target.staged, &self.repository) {
-            (Some(staged), Some(repository)) if staged.partly => {
-                let mut bytes = repository.object(&staged.object, &staged.path)?;
-                source::utf8(std::mem::take(&mut *bytes))
-            }
-            _ => target.source.read(),
+            (Some(staged), Some(repository)) if staged.partly => repository.object(&staged.object, &staged.path),
+            _ => target.source.read_bytes(),
         }
     }
 
@@ -342,10 +350,6 @@ impl Aim {
 
 fn same(a: &dyn Format, b: &dyn Format) -> bool {
     a.name() == b.name()
-}
-
-fn converted(args: &Args, text: &str, from: &dyn Format, to: &dyn Format) -> Result<Zeroizing<String>> {
-    pipeline::convert(text, from, to, args.common.indent()?)
 }
 
 fn write(args: &Args, target: &Target, text: &str) -> Result<()> {

@@ -86,7 +86,7 @@ fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
-    let document = format.parse(&opened.text)?;
+    let document = format.parse_plain(&opened.text)?;
     if document.parts.len() > 1 {
         report::warning(context, &format!("{}: only the first of {} documents gives variables", args.file, document.parts.len()));
     }

@@ -12,7 +12,7 @@ use super::exec_env::{missing_is_unreadable, not_started};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::report;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline;
+use crate::pipeline::{self, Wanted};
 use crate::recipient::Identities;
 use crate::source::private::{Places, Private};
 use crate::source::{Source, platform, signals};
@@ -114,15 +114,14 @@ fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
     let text = Source::of(&args.file).read()?;
     let types = Types { input_type: args.input_type.clone(), output_type: args.output_type.clone(), filename_override: None };
     let format = types.input(&args.file, &text)?;
-    let to = types.output(format)?;
+    let to = types.output_of(&args.file, format, false);
     let identities = Identities::new(context.environment.clone());
-    let opened = pipeline::decrypt_text(&text, format, &identities, &order, false);
+    let wanted = Wanted { part: None, format: to, indent: args.common.indent()? };
+    let opened = pipeline::decrypt_as(&text, format, &identities, &order, false, wanted);
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
-    let same = to.name() == format.name();
-    let plain = if same { opened.text } else { pipeline::convert(&opened.text, format, to, args.common.indent()?)? };
-    Ok(Zeroizing::new(plain.as_bytes().to_vec()))
+    Ok(Zeroizing::new(to.plain_bytes(&opened.text).into_owned()))
 }
 
 /// An explicit TMPDIR wins; the session's directory belongs to the user who started this, not to another one.

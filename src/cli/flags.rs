@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::argv;
 use super::context::Context;
-use crate::document::{self, Format};
+use crate::document::binary::Binary;
+use crate::document::json::Json;
+use crate::document::{self, Document, Format};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::SelectorKind;
 use crate::recipient::{self, RecipientSpec};
@@ -84,7 +86,7 @@ impl Common {
 /// Formats of input and output.
 #[derive(Args, Default)]
 pub struct Types {
-    /// Format of the input, whatever its name: yaml or json
+    /// Format of the input, whatever its name: yaml, json, dotenv, ini or binary
     #[arg(long, value_name = "FORMAT")]
     pub input_type: Option<String>,
     /// Format of the output
@@ -96,54 +98,68 @@ pub struct Types {
 }
 
 impl Types {
-    /// The format to read: by flag, else by name, else by what the text looks like.
+    /// The format of an encrypted file: by flag, else by name, else by what the text looks like, else binary. A word that
+    /// names no format counts as none (sops).
     ///
     /// # Errors
-    /// `Generic` (1) for a format that isn't there.
+    /// None; commands need no other way to say so.
     pub fn input(&self, name: &str, text: &str) -> Result<&'static dyn Format> {
-        let name = self.filename_override.as_deref().unwrap_or(name);
-        if let Some(word) = self.input_type.as_deref() {
-            if let Some(format) = document::format_by_name(word) {
-                return Ok(format);
-            }
-            if matches!(word, "dotenv" | "ini" | "binary") {
-                return Err(unsupported(word));
-            }
-        }
-        if let Some(format) = document::format_by_path(name) {
-            return Ok(format);
-        }
-        by_text(text).ok_or_else(|| unsupported("binary"))
+        Ok(self.named(name).or_else(|| by_text(text)).unwrap_or(&BINARY))
     }
 
-    /// The format to write.
+    /// The format of a plain file: as that of an encrypted one, but its text says nothing, unless it is encrypted already:
+    /// then it is read as such, and refused, where `careful`.
+    pub fn plain_input(&self, name: &str, bytes: &[u8], careful: bool) -> &'static dyn Format {
+        let encrypted = || std::str::from_utf8(bytes).ok().filter(|_| careful).and_then(by_text);
+        self.named(name).or_else(encrypted).unwrap_or(&BINARY)
+    }
+
+    fn named(&self, name: &str) -> Option<&'static dyn Format> {
+        let name = self.filename_override.as_deref().unwrap_or(name);
+        self.input_type.as_deref().and_then(document::format_by_name).or_else(|| document::format_by_path(name))
+    }
+
+    /// The format to write, where the file's name doesn't matter.
     ///
     /// # Errors
-    /// `Generic` (1) for a format that isn't there.
+    /// None; commands need no other way to say so.
     pub fn output(&self, input: &'static dyn Format) -> Result<&'static dyn Format> {
-        match self.output_type.as_deref() {
-            None => Ok(input),
-            Some(word) => match document::format_by_name(word) {
-                Some(format) => Ok(format),
-                None if matches!(word, "dotenv" | "ini" | "binary") => Err(unsupported(word)),
-                None => Ok(input),
-            },
-        }
+        Ok(self.output_type.as_deref().and_then(document::format_by_name).unwrap_or(input))
+    }
+
+    /// The format to write: by flag, else by the name of the input, as in sops, else that of the input; where `strict`,
+    /// binary as in sops.
+    pub fn output_of(&self, name: &str, input: &'static dyn Format, strict: bool) -> &'static dyn Format {
+        let name = self.filename_override.as_deref().unwrap_or(name);
+        let wanted = self.output_type.as_deref().and_then(document::format_by_name);
+        wanted.or_else(|| document::format_by_path(name)).unwrap_or(if strict { &BINARY } else { input })
     }
 }
 
-fn unsupported(word: &str) -> Error {
-    Error::new(Kind::Generic, format!("the format {word} isn't supported by this version, expected yaml or json"))
-        .hint("--input-type yaml or --input-type json says what the file is, whatever its name")
-}
+/// The format of files that no other one claims.
+static BINARY: Binary = Binary;
 
-/// Names say little in practice: a JSON object starts with a brace, and an encrypted YAML file has a `sops:` line.
+/// Names say little in practice, but encrypted files show their metadata: a JSON object with the key `sops`, a line
+/// `sops:`, a section `[sops]`, lines `sops_version=`.
 fn by_text(text: &str) -> Option<&'static dyn Format> {
-    let start = text.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with('{') {
-        return document::format_by_name("json");
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
+        let whole = BINARY.parse(text).ok().filter(|document| document.block_key(&document.parts[0]).is_some())?;
+        return Some(if is_envelope(&whole) { &BINARY } else { &Json });
     }
-    text.lines().any(|line| line.trim_end() == "sops:").then(|| document::format_by_name("yaml")).flatten()
+    let line = |wanted: &str| text.lines().any(|line| line.trim_end() == wanted);
+    let name = match text {
+        _ if line("sops:") => "yaml",
+        _ if line("[sops]") => "ini",
+        _ if text.starts_with("sops_version=") || text.contains("\nsops_version=") => "dotenv",
+        _ => return None,
+    };
+    document::format_by_name(name)
+}
+
+/// Whether an encrypted JSON file holds nothing but the content of a binary one.
+fn is_envelope(document: &Document<'_>) -> bool {
+    let root = document.parts.first().map_or(document::NONE, |part| part.root);
+    root != document::NONE && document.entries(root).count() == 2 && BINARY.content(document).is_some()
 }
 
 /// Which kinds of recipients are asked first.

@@ -75,7 +75,7 @@ fn changed(
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
-    let plain = format.parse(&opened.plain)?;
+    let plain = format.parse_plain(&opened.plain)?;
     let Some(after) = change(&plain)? else { return Ok(()) };
     let sealed = next::reseal(&opened, &after, &clock::now())?;
     match () {

@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     recipients.extend(further);
     let mut seen = std::collections::HashSet::new();
     recipients.retain(|recipient| seen.insert(recipient.clone()));
-    source::write(&path, &config::template(&recipients, args.with_selector), false)?;
+    source::write(&path, config::template(&recipients, args.with_selector), false)?;
     report::note(context, &format!("wrote .sops.yaml for {}", recipients.join(", ")));
     report::note(context, "next: kveil encrypt -i secret.yaml, and commit both files");
     Ok(())

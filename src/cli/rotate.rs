@@ -12,6 +12,7 @@ use super::paths::{Handling, Mode, Paths, Target};
 use super::rewrite::{self, Destination, Written};
 use super::settings::{self, Configs};
 use crate::datakey::rewrap;
+use crate::document::Document;
 use crate::error::{Kind, Result};
 use crate::pipeline::{self, next};
 use crate::recipient::{Identities, RecipientSpec};
@@ -188,8 +189,11 @@ impl Work<'_> {
         let text = if format.name() == to.name() {
             next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?
         } else {
-            let document = pipeline::convert(&opened.plain, format, to, args.common.indent()?)?;
-            converted(&opened, &document, to, groups, threshold, &self.identities)?
+            let trees = pipeline::trees(&opened.plain, format)?;
+            let text = Zeroizing::new(to.print(&trees, args.common.indent()?)?);
+            let mut document = to.parse_plain(&text)?;
+            document.give(&trees);
+            converted(&opened, &document, groups, threshold, &self.identities)?
         };
         args.destination.write(target, &text)?;
         let notes = vec![format!("{name}: a new data key for {people}")];
@@ -201,8 +205,7 @@ impl Work<'_> {
 /// The same values in another format.
 fn converted(
     opened: &next::Opened<'_>,
-    text: &str,
-    to: &'static dyn crate::document::Format,
+    document: &Document<'_>,
     groups: Vec<Vec<RecipientSpec>>,
     threshold: Option<usize>,
     identities: &Identities,
@@ -217,7 +220,7 @@ fn converted(
         lenient: true,
         now: clock::now(),
     };
-    Ok(pipeline::encrypt(&to.parse(text)?, &plan, identities)?.text)
+    Ok(pipeline::encrypt(document, &plan, identities)?.text)
 }
 
 /// Additions go into the first group, as in SOPS; removals apply to all.

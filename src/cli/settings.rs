@@ -168,7 +168,7 @@ fn committed(context: &Context, found: &Found) -> Result<Option<Arc<Config>>> {
     let earlier = version::earlier_version(&repository, &found.path)?.filter(|earlier| earlier.from == version::From::Head);
     let Some(mut earlier) = earlier else { return Ok(None) };
     let name = format!("HEAD:{}", found.config.file);
-    let text = source::utf8(std::mem::take(&mut *earlier.bytes)).map_err(|error| error.in_file(&name))?;
+    let text = source::utf8(std::mem::take(&mut earlier.bytes)).map_err(|error| error.in_file(&name))?;
     let same = Source::File(found.path.clone()).read().is_ok_and(|now| *now == *text);
     if same { Ok(None) } else { Ok(Some(Arc::new(config::parse(&text, &name)?))) }
 }
@@ -241,7 +241,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         groups,
         threshold: asked.recipients.shamir_secret_sharing_threshold.or_else(|| rule.and_then(|rule| rule.threshold)),
         selection,
-        mac_only_encrypted: asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted),
+        mac_only_encrypted: !document.format.is_bytes() && (asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted)),
         indent,
         layout: asked.layout && !kubernetes::lists_sops_fields(document),
         lenient: context.is_sops(),
@@ -252,7 +252,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
 }
 
 fn stored_indent(config: &Config, document: &Document<'_>) -> Option<usize> {
-    if document.is_json() { config.stores.json_indent.and_then(|n| usize::try_from(n).ok()) } else { config.stores.yaml_indent }
+    config.stores.indent_of(document.format.name())
 }
 
 /// The rule of a file.
@@ -321,6 +321,12 @@ fn selection(
     document: &Document<'_>,
 ) -> Result<(Selection, &'static str)> {
     let ruled = rule.and_then(|rule| rule.selector.as_ref());
+    if document.format.is_bytes() {
+        if flag.is_some() || ruled.is_some() {
+            report::warning(context, "a rule about values means nothing for a binary file, all of it is encrypted");
+        }
+        return Ok((Selection::sops_default(), "all of a binary file"));
+    }
     match (flag, ruled) {
         (Some((kind, _)), Some((other, _))) if kind != *other => Err(conflict(kind.name(), other.name())),
         (Some((kind, text)), _) => Ok((Selection::new(kind, &text)?, "by flag")),

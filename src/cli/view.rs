@@ -60,13 +60,13 @@ fn shown(context: &Context, args: &Args, input: &Source) -> Result<Zeroizing<Vec
     opened.notes.iter().for_each(|note| report::warning(context, note));
     match &args.key {
         Some(key) => one(context, &opened.text, format, key),
-        None => decoded::shown(&opened.text, format).map(|text| Zeroizing::new(text.as_bytes().to_vec())),
+        None => decoded::shown(&opened.text, format).map(|text| Zeroizing::new(format.plain_bytes(&text).into_owned())),
     }
 }
 
 /// One value: of a Secret's `data` the bytes that it stands for.
 fn one(context: &Context, plain: &str, format: &'static dyn Format, key: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let document = format.parse(plain)?;
+    let document = format.parse_plain(plain)?;
     let root = document.parts.first().map_or(NONE, |part| part.root);
     let secret = decoded::opens_with_secret(&document);
     let path = match secret.then(|| bare_key(&document, root, key)).flatten() {

@@ -20,6 +20,19 @@ pub struct Stores {
     pub json_binary_indent: Option<i64>,
 }
 
+impl Stores {
+    /// Blanks a level in a format; [`None`] where it says nothing, or a tab.
+    pub fn indent_of(&self, format: &str) -> Option<usize> {
+        let columns = |number: Option<i64>| number.and_then(|number| usize::try_from(number).ok());
+        match format {
+            "yaml" => self.yaml_indent,
+            "json" => columns(self.json_indent),
+            "binary" => columns(self.json_binary_indent),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn read(reader: &mut Reader<'_, '_>, field: &Field<'_>) -> Stores {
     let mut stores = Stores::default();
     let fields = reader.fields(field.value, field.name);

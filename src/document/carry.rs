@@ -58,6 +58,13 @@ impl Document<'_> {
 
     /// Writes the token that `write` appends in the style of the scalar `id`, for [`Document::carried`].
     pub fn write_token<R>(&self, id: NodeId, out: &mut String, write: impl FnOnce(&mut String) -> R) -> R {
+        if let Some(flat) = self.format.flat() {
+            let (before, after) = flat.around_token(self, id);
+            out.push_str(before);
+            let written = write(out);
+            out.push_str(&after);
+            return written;
+        }
         let node = self.node(id);
         let mark = match node.style {
             Style::Literal | Style::Folded => {
@@ -84,6 +91,10 @@ impl Document<'_> {
     /// what [`Document::carried`] is replaced by.
     /// [`None`] if the style can't hold the value.
     pub fn render_value(&self, id: NodeId, value: &Scalar<'_>, out: &mut String) -> Option<()> {
+        if let Some(flat) = self.format.flat() {
+            flat.render(self, id, value, out);
+            return Some(());
+        }
         let node = self.node(id);
         if self.is_json() {
             json::render(value, out);
@@ -135,7 +146,7 @@ impl Document<'_> {
     pub fn put_value(&self, id: NodeId, value: &Scalar<'_>, edits: &mut Edits) {
         let node = self.node(id);
         let foreign = node.style == Style::Plain && !node.flow && value.bytes.contains(&b'\n');
-        if foreign && !self.is_json() {
+        if foreign && self.is_yaml() {
             return self.put_lines(id, value, edits);
         }
         if edits.try_write(self.carried(id), |out| self.render_value(id, value, out)).is_some() {

@@ -172,7 +172,7 @@ fn write_out_aliases(document: &Document<'_>, place: Place<'_>, edits: &mut Edit
 fn checked(document: &Document<'_>, edits: Edits, wanted: &[Value]) -> Result<Zeroizing<String>> {
     let text = edits.apply(document.source);
     let reads = |text: &str| -> Result<bool> {
-        let again = document.format.parse(text)?;
+        let again = document.format.parse_plain(text)?;
         Ok(tree::documents(&again)? == wanted)
     };
     if matches!(reads(&text), Ok(true)) {

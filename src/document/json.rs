@@ -196,9 +196,12 @@ fn print_value(value: &Value, indent: Option<usize>) -> String {
 fn without_comments(value: &Value) -> Value {
     match value {
         Value::Scalar(..) => value.clone(),
-        Value::Map(entries) => Value::Map(entries.iter().map(|(key, value)| (key.clone(), without_comments(value))).collect()),
+        Value::Map(entries) => {
+            let kept = entries.iter().filter(|(_, value)| !value.is_comment());
+            Value::Map(kept.map(|(key, value)| (key.clone(), without_comments(value))).collect())
+        }
         Value::List(items) => {
-            let kept = items.iter().filter(|item| !matches!(item, Value::Scalar(Type::Comment, _)));
+            let kept = items.iter().filter(|item| !item.is_comment());
             Value::List(kept.map(without_comments).collect())
         }
     }
@@ -243,7 +246,10 @@ pub fn value_of(text: &str) -> Result<Value> {
 /// or NaN (see [`resolve::json_holds`]), which become strings.
 pub fn render(value: &Scalar<'_>, out: &mut String) {
     match value.kind {
-        Type::Str | Type::Time | Type::Comment => quote(&String::from_utf8_lossy(&value.bytes), out),
+        Type::Str | Type::Time | Type::Comment => match std::str::from_utf8(&value.bytes) {
+            Ok(text) => quote(text, out),
+            Err(_) => value::json_bytes(&value.bytes, out),
+        },
         _ => out.push_str(&resolve::json_text(value)),
     }
 }

@@ -37,7 +37,7 @@ const KINDS: [(EntryKind, &str); 7] = [
 ];
 
 /// A step of a path, list indexes included.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A key of a mapping.
     Key(String),
@@ -108,17 +108,67 @@ fn entry_from_json(entry: &serde_json::Value) -> Option<Entry> {
 #[derive(Default)]
 pub struct Indexes {
     counted: HashMap<NodeId, u64>,
+    repeats: Option<Repeats>,
+}
+
+/// Scalars by their keys, where a format lets keys stand there twice: behind the keys of a path comes the number of equal
+/// ones before, if there are any.
+pub struct Repeats {
+    by_keys: HashMap<Vec<Step>, Vec<NodeId>>,
+}
+
+impl Repeats {
+    /// Of all values of a document without styles.
+    pub fn of(document: &Document<'_>) -> Repeats {
+        let mut by_keys: HashMap<Vec<Step>, Vec<NodeId>> = HashMap::new();
+        let values = (0..document.nodes.len() as NodeId).filter(|id| matches!(document.node(*id).role, Role::Value | Role::Shadow));
+        values.for_each(|id| by_keys.entry(keys(document, id)).or_default().push(id));
+        Repeats { by_keys }
+    }
+
+    fn steps(&self, document: &Document<'_>, id: NodeId) -> Vec<Step> {
+        let mut steps = keys(document, id);
+        let before = self.by_keys.get(&steps).and_then(|equal| equal.iter().position(|other| *other == id)).unwrap_or(0);
+        steps.extend((before > 0).then_some(Step::Index(before as u64)));
+        steps
+    }
+
+    /// The value at a path.
+    pub fn find(&self, path: &[Step]) -> Option<NodeId> {
+        let (keys, before) = match path {
+            [keys @ .., Step::Index(before)] => (keys, usize::try_from(*before).ok()?),
+            keys => (keys, 0),
+        };
+        self.by_keys.get(keys)?.get(before).copied()
+    }
+}
+
+fn keys(document: &Document<'_>, id: NodeId) -> Vec<Step> {
+    let mut keys = Vec::new();
+    let mut at = id;
+    while at != NONE {
+        let node = document.node(at);
+        if matches!(node.role, Role::Value | Role::Shadow) {
+            keys.push(Step::Key(document.key_text(at - 1).to_owned()));
+        }
+        at = node.parent;
+    }
+    keys.reverse();
+    keys
 }
 
 impl Indexes {
     /// The path of a node inside its document.
     pub fn steps(&mut self, document: &Document<'_>, id: NodeId) -> Vec<Step> {
+        if document.format.flat().is_some() {
+            return self.repeats.get_or_insert_with(|| Repeats::of(document)).steps(document, id);
+        }
         let mut steps = Vec::new();
         let mut at = id;
         while at != NONE {
             let node = document.node(at);
             match node.role {
-                Role::Value => steps.push(Step::Key(document.key_text(at - 1).to_owned())),
+                Role::Value | Role::Shadow => steps.push(Step::Key(document.key_text(at - 1).to_owned())),
                 Role::Key => steps.push(Step::Key(document.key_text(at).to_owned())),
                 Role::Item => steps.push(Step::Index(self.index(document, at))),
                 Role::Root => {}

@@ -3,14 +3,21 @@
 //! [`Document`] holds the parsed file of any [`Format`]; nodes stand in document order (each collection before its
 //! children, each key before its value), so that a subtree is a range of the index.
 
+pub mod binary;
 mod block;
 mod block_scalar;
+pub mod bytes;
 mod carry;
 pub mod change;
 mod comment;
+pub mod dotenv;
 pub mod edit;
 pub mod example;
+pub mod flat;
+mod format;
+mod given;
 pub mod index_path;
+pub mod ini;
 pub mod json;
 pub mod layout;
 mod number;
@@ -25,10 +32,14 @@ mod yaml_lines;
 mod yaml_print;
 mod yaml_quirks;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::secret::Secret;
+pub use format::Format;
 use render::Style;
 use resolve::{ResolveError, Scalar};
 pub use second::Event;
@@ -89,6 +100,8 @@ pub enum Role {
     Key,
     /// A value of a mapping.
     Value,
+    /// A value that a later entry with the same key stands for: encrypted like that one, but no part of the data (INI).
+    Shadow,
     /// An item of a sequence.
     Item,
 }
@@ -205,6 +218,10 @@ pub struct Document<'s> {
     /// The documents (one, except in YAML).
     pub parts: Vec<Part>,
     newline: &'static str,
+    /// Of a comment that is written in several places (INI), by its start: those places.
+    pieces: HashMap<u32, Vec<Span>>,
+    /// Values that the text was printed from, where it can't say them: see [`Document::give`].
+    given: HashMap<NodeId, value::Value>,
     props: Vec<Props>,
     arena: Secret,
 }
@@ -218,6 +235,8 @@ impl<'s> Document<'s> {
             comments: Vec::new(),
             parts: Vec::new(),
             newline: newline_of(source),
+            pieces: HashMap::new(),
+            given: HashMap::new(),
             props: vec![Props::default()],
             arena: Secret::default(),
         }
@@ -291,7 +310,7 @@ impl<'s> Document<'s> {
         while at != NONE {
             let node = self.node(at);
             match node.role {
-                Role::Value => steps.push(self.key_text(at - 1).to_owned()),
+                Role::Value | Role::Shadow => steps.push(self.key_text(at - 1).to_owned()),
                 Role::Key => steps.push(self.key_text(at).to_owned()),
                 Role::Item => steps.push(format!("[{}]", self.index_of(at))),
                 Role::Root => {}
@@ -333,14 +352,51 @@ impl<'s> Document<'s> {
         self.newline
     }
 
-    /// Whether this is JSON, where comments, aliases and styles don't exist.
+    /// Whether this is JSON, where comments, aliases and styles don't exist: also that around an encrypted binary file.
     pub fn is_json(&self) -> bool {
-        self.format.name() == "json"
+        matches!(self.format.name(), "json" | "binary")
+    }
+
+    /// Whether this is YAML, where scalars have styles and files several documents.
+    pub fn is_yaml(&self) -> bool {
+        self.format.name() == "yaml"
+    }
+
+    /// The metadata of the file, if it has any.
+    ///
+    /// # Errors
+    /// `Generic` (1) for metadata that can't be read.
+    pub fn block(&self) -> Result<Option<value::Value>> {
+        self.format.block(self)
+    }
+
+    /// The first key of a document that belongs to metadata.
+    pub fn block_key(&self, part: &Part) -> Option<NodeId> {
+        if part.root == NONE || self.node(part.root).kind != Kind::Mapping {
+            return None;
+        }
+        self.entries(part.root).map(|(key, _)| key).find(|key| self.format.is_block(self.key_text(*key)))
     }
 
     /// An error of `kind` at the start of a node, with its key path.
     pub fn error(&self, id: NodeId, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, message).at(self.source, self.node(id).span.start as usize).for_key(self.key_path(id))
+    }
+
+    /// The text of a comment, without what marks it.
+    pub fn comment_text<'d>(&'d self, comment: &Comment) -> Cow<'d, str> {
+        match self.format.flat() {
+            Some(flat) => flat.comment_text(self, comment),
+            None => self.slice(comment.span)[1..].into(),
+        }
+    }
+
+    /// The edits that put the text of an encrypted comment in its place.
+    pub fn put_comment(&self, comment: &Comment, text: &str, edits: &mut edit::Edits) {
+        match self.format.flat() {
+            Some(flat) => flat.write_comment(self, comment, text, edits),
+            None => edits.write(comment.span, |out| out.extend(["#", &text.replace('\n', " ")])),
+        }
     }
 
     fn push(&mut self, node: Node) -> NodeId {
@@ -414,76 +470,8 @@ impl Iterator for Children<'_, '_> {
     }
 }
 
-/// A file format: how text becomes nodes, and how values and the `sops` block are written into it.
-pub trait Format: Sync {
-    /// The word for `--input-type` and `--output-type`.
-    fn name(&self) -> &'static str;
-    /// File name endings, without the dot.
-    fn extensions(&self) -> &'static [&'static str];
-    /// Parses a file; refuses what genuine sops can't read or would read differently.
-    fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>>;
-    /// The typed value of a scalar node.
-    fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError>;
-    /// The edits that put `metadata` (a mapping with the one key `sops`) into every document that gets a block.
-    fn add_block(&self, document: &Document<'_>, metadata: &value::Value, indent: Option<usize>, edits: &mut edit::Edits);
-    /// The edits that take every top-level `sops` block out again; a document 0 that holds nothing else becomes `bare`.
-    fn remove_block(&self, document: &Document<'_>, bare: &str, edits: &mut edit::Edits);
-    /// The edits that make every block of an encrypted file say `metadata` instead; where the fields are the same, only the
-    /// values that differ change.
-    fn replace_block(&self, document: &Document<'_>, metadata: &value::Value, edits: &mut edit::Edits);
-    /// The columns a level of the first document's block, where it shows them.
-    fn block_indent(&self, _document: &Document<'_>) -> Option<usize> {
-        None
-    }
-    /// The bytes that the first document's block takes up, to be exchanged as a whole; [`None`] where a format has but one
-    /// way to write a block.
-    fn block_span(&self, _document: &Document<'_>) -> Option<Span> {
-        None
-    }
-    /// Refuses text that encrypting takes no chances with, though decrypting reads it.
-    ///
-    /// # Errors
-    /// `Unreadable` (2) with the position.
-    fn refuse_plain(&self, source: &str) -> Result<()>;
-    /// `text` without what repeats the first document's block, if anything does.
-    fn without_repeats(&self, text: &str) -> Option<String>;
-    /// A second, independent reader's view of `text`, event by event, for checking an output before it is written.
-    ///
-    /// # Errors
-    /// The reader's own words, which may quote the text.
-    fn second_reading(&self, text: &str, receive: &mut dyn FnMut(Event)) -> std::result::Result<(), String>;
-    /// The value that this format holds where `value` is put: formats without types hold its text.
-    ///
-    /// # Errors
-    /// `Emit` (4) for a value that the format has no form for.
-    fn held(&self, value: value::Value) -> Result<value::Value> {
-        Ok(value)
-    }
-    /// The edits that put `value` at `place` in the file's own layout (see [`change::set`]).
-    ///
-    /// # Errors
-    /// `Generic` (1) for a place or a layout that can't take it.
-    fn put(&self, _document: &Document<'_>, _place: change::Place<'_>, _value: &value::Value, _edits: &mut edit::Edits) -> Result<()> {
-        Err(change::unchangeable(self.name()))
-    }
-    /// The edits that take the entry with the value `id`, or the item `id`, out of its collection.
-    ///
-    /// # Errors
-    /// `Generic` (1) for a layout that isn't understood.
-    fn take_out(&self, _document: &Document<'_>, _id: NodeId, _edits: &mut edit::Edits) -> Result<()> {
-        Err(change::unchangeable(self.name()))
-    }
-    /// A list, which is no file of its own, as `--extract` shows it.
-    fn print_fragment(&self, value: &value::Value, indent: Option<usize>) -> String;
-    /// Trees as genuine sops would print them in this format.
-    ///
-    /// # Errors
-    /// `Emit` (4) for what the format has no form for, `Unreadable` (2) for an indentation it can't have.
-    fn print(&self, documents: &[value::Value], indent: Option<usize>) -> Result<String>;
-}
-
 /// All formats: a new one is its own file and a row here.
-pub static FORMATS: &[&dyn Format] = &[&yaml::Yaml, &json::Json];
+pub static FORMATS: &[&dyn Format] = &[&yaml::Yaml, &json::Json, &dotenv::Dotenv, &ini::Ini, &binary::Binary];
 
 /// The format of this name (`yaml`, `json`).
 pub fn format_by_name(name: &str) -> Option<&'static dyn Format> {

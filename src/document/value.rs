@@ -1,12 +1,13 @@
 //! A tree of plain values without text: the `sops` block, and what is printed when the format changes.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::resolve::{self, Scalar, Type};
-use super::{Document, Kind, NodeId};
+use super::{Document, Kind, NONE, NodeId, Role};
 use crate::error::Result;
 
 /// A value; mappings keep their order. No `Debug`: values may be secret.
@@ -67,6 +68,11 @@ impl Value {
         matches!(self, Value::Scalar(Type::Null, _))
     }
 
+    /// Whether it is a comment among values.
+    pub fn is_comment(&self) -> bool {
+        matches!(self, Value::Scalar(Type::Comment, _))
+    }
+
     /// The entries of a mapping; none for anything else.
     pub fn entries(&self) -> &[(String, Value)] {
         match self {
@@ -102,10 +108,76 @@ impl Value {
             }
             Kind::Sequence => document.children(id).map(|item| Value::of(document, item)).collect::<Result<_>>().map(Value::List),
             Kind::Mapping => {
-                let entries = document.entries(id).map(|(key, value)| Ok((document.key_text(key).to_owned(), Value::of(document, value)?)));
+                let data = document.entries(id).filter(|(_, value)| document.node(*value).role != Role::Shadow);
+                let entries = data.map(|(key, value)| Ok((document.key_text(key).to_owned(), Value::of(document, value)?)));
                 entries.collect::<Result<_>>().map(Value::Map)
             }
         }
+    }
+
+    /// The same with the comments of mappings, as SOPS has them in its trees: an entry of type comment, without a key,
+    /// before the entry that it stands above or beside.
+    ///
+    /// # Errors
+    /// A scalar that doesn't resolve.
+    pub fn with_comments(document: &Document<'_>, id: NodeId) -> Result<Value> {
+        let comment = |at: usize| Value::Scalar(Type::Comment, document.comment_text(&document.comments[at]).into_owned().into_bytes());
+        Value::of_parts(document, id, &|id| Value::of(document, id), &comment)
+    }
+
+    /// The subtree of `document` at `id` with the values and comments that these functions give: of scalars, and of comments
+    /// by their index.
+    ///
+    /// # Errors
+    /// Those of `scalar`.
+    pub fn of_parts(
+        document: &Document<'_>,
+        id: NodeId,
+        scalar: &dyn Fn(NodeId) -> Result<Value>,
+        comment: &dyn Fn(usize) -> Value,
+    ) -> Result<Value> {
+        let mut commented = Commented { document, scalar, comment, at: HashMap::new() };
+        for (at, comment) in document.comments.iter().enumerate() {
+            let place = match (comment.element, comment.container) {
+                (NONE, NONE) => document.parts.get(comment.document as usize).map_or(NONE, |part| part.root),
+                (NONE, container) => container,
+                (element, _) => element,
+            };
+            commented.at.entry(place).or_default().push(at);
+        }
+        commented.value(id)
+    }
+}
+
+/// A document with its comments by the key before which, or the collection at whose end they stand.
+struct Commented<'d, 's> {
+    document: &'d Document<'s>,
+    scalar: &'d dyn Fn(NodeId) -> Result<Value>,
+    comment: &'d dyn Fn(usize) -> Value,
+    at: HashMap<NodeId, Vec<usize>>,
+}
+
+impl Commented<'_, '_> {
+    fn value(&self, id: NodeId) -> Result<Value> {
+        let (document, node) = (self.document, self.document.node(id));
+        match node.kind {
+            Kind::Alias => self.value(node.target()),
+            Kind::Scalar => (self.scalar)(id),
+            Kind::Sequence => document.children(id).map(|item| self.value(item)).collect::<Result<_>>().map(Value::List),
+            Kind::Mapping => {
+                let mut entries = Vec::new();
+                for (key, value) in document.entries(id).filter(|(_, value)| document.node(*value).role != Role::Shadow) {
+                    entries.extend(self.comments(key));
+                    entries.push((document.key_text(key).to_owned(), self.value(value)?));
+                }
+                entries.extend(self.comments(id));
+                Ok(Value::Map(entries))
+            }
+        }
+    }
+
+    fn comments(&self, place: NodeId) -> impl Iterator<Item = (String, Value)> + '_ {
+        self.at.get(&place).into_iter().flatten().map(|at| (String::new(), (self.comment)(*at)))
     }
 }
 
@@ -177,28 +249,43 @@ fn separate(at: usize, layout: Layout<'_>, out: &mut String) {
 fn json_scalar(kind: Type, bytes: &[u8], out: &mut String) {
     let scalar = Scalar { kind, bytes: Cow::Borrowed(bytes) };
     match kind {
-        Type::Str | Type::Time | Type::Comment => json_string(&String::from_utf8_lossy(bytes), out),
+        Type::Str | Type::Time | Type::Comment => match std::str::from_utf8(bytes) {
+            Ok(text) => json_string(text, out),
+            Err(_) => json_bytes(bytes, out),
+        },
         _ => out.push_str(&resolve::json_text(&scalar)),
     }
+}
+
+/// Writes bytes that aren't UTF-8 as Go's encoder does: an escape in place of each wrong byte.
+pub(super) fn json_bytes(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        chunk.valid().chars().for_each(|c| json_char(c, out));
+        out.extend(std::iter::repeat_n("\\ufffd", chunk.invalid().len()));
+    }
+    out.push('"');
 }
 
 /// Writes a JSON string as Go's encoder does: HTML characters and the two Unicode line breaks as escapes.
 pub fn json_string(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
+    text.chars().for_each(|c| json_char(c, out));
     out.push('"');
+}
+
+fn json_char(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+            let _ = write!(out, "\\u{:04x}", c as u32);
+        }
+        c => out.push(c),
+    }
 }

@@ -68,8 +68,29 @@ impl Printer<'_> {
             if at > 0 || !inline {
                 self.indent(column, out);
             }
+            if let Value::Scalar(Type::Comment, text) = value {
+                self.comment(&String::from_utf8_lossy(text), column, out);
+                continue;
+            }
             self.key(key, out);
             self.after_key(value, column, out);
+        }
+    }
+
+    fn comment(&self, text: &str, column: usize, out: &mut String) {
+        for (at, line) in text.split('\n').enumerate() {
+            // Only the first line has lost its mark.
+            let mark = if at == 0 {
+                "#"
+            } else if line.starts_with('#') {
+                ""
+            } else {
+                "# "
+            };
+            if at > 0 {
+                self.indent(column, out);
+            }
+            out.extend([mark, line, self.newline]);
         }
     }
 
@@ -101,6 +122,10 @@ impl Printer<'_> {
         for (at, item) in items.iter().enumerate() {
             if at > 0 || !inline {
                 self.indent(column, out);
+            }
+            if let Value::Scalar(Type::Comment, text) = item {
+                self.comment(&String::from_utf8_lossy(text), column, out);
+                continue;
             }
             out.push_str("- ");
             match item {

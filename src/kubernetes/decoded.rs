@@ -60,7 +60,7 @@ pub fn looks_encoded(text: &str) -> bool {
 /// # Errors
 /// Text that can't be read.
 pub fn shown(plain: &str, format: &'static dyn Format) -> Result<Zeroizing<String>> {
-    let document = format.parse(plain)?;
+    let document = format.parse_plain(plain)?;
     let mut edits = Edits::default();
     for value in values(&document) {
         show(&document, value.id, &mut edits);
@@ -91,7 +91,7 @@ fn stored(document: &Document<'_>, id: NodeId) -> Option<Zeroizing<Vec<u8>>> {
 /// # Errors
 /// An edited text that can't be read, with the position.
 pub fn taken_back(original: &str, edited: &str, format: &'static dyn Format) -> Result<Zeroizing<String>> {
-    let (before, after) = (format.parse(original)?, format.parse(edited)?);
+    let (before, after) = (format.parse_plain(original)?, format.parse_plain(edited)?);
     let known = values(&before);
     let mut edits = Edits::default();
     for value in values(&after) {

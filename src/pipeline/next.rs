@@ -84,7 +84,7 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
     }
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
-    let document = opened.document.format.parse(plain)?;
+    let document = opened.document.format.parse_plain(plain)?;
     Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: None })?.text)
 }
 
@@ -104,7 +104,7 @@ pub struct Next<'n> {
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
 pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
     let format = opened.document.format;
-    let before = format.parse(&opened.plain)?;
+    let before = format.parse_plain(&opened.plain)?;
     let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
     let earlier = Earlier::new(&opened.document, &before, &opened.reading, &opened.metadata, next.data_key.is_none());
     let sealed = |earlier: Earlier<'_>| {
@@ -150,7 +150,7 @@ pub fn rotate(
         last_modified: now.to_owned(),
         ..opened.metadata.clone()
     };
-    let document = opened.document.format.parse(&opened.plain)?;
+    let document = opened.document.format.parse_plain(&opened.plain)?;
     Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: Some(&data_key) })?.text)
 }
 
@@ -183,7 +183,7 @@ fn without_block(document: &Document<'_>) -> Result<Vec<Value>> {
     let mut values: Vec<Value> = roots.map(|root| Value::of(document, root)).collect::<Result<_>>()?;
     for value in &mut values {
         if let Value::Map(entries) = value {
-            entries.retain(|(key, _)| key != "sops");
+            entries.retain(|(key, _)| !document.format.is_block(key));
         }
     }
     Ok(values)
@@ -223,8 +223,9 @@ mod tests {
 
     #[test]
     fn the_unchanged_text_of_a_genuine_file_gives_it_back() {
-        // What another writer shows differs from what it means: negative zero, lists and documents of nothing.
-        let known = ["floats", "json_unicode_escapes", "comment_only_list_and_map", "multidoc_three_with_empty"];
+        // What another writer shows differs from what it means: negative zero, lists and documents of nothing, a comment of
+        // two lines in one token.
+        let known = ["ini_basic", "floats", "json_unicode_escapes", "comment_only_list_and_map", "multidoc_three_with_empty"];
         let mut changed = Vec::new();
         for (name, format, text) in genuine().into_iter().filter(|(name, ..)| !known.iter().any(|known| name.contains(known))) {
             let opened = open(&text, format, &identities(), &[], false).unwrap();

@@ -1,6 +1,8 @@
 //! Decrypting: tokens become values again in the style that carried them, the MAC is checked over what came out, and
 //! the layout record brings the author's own bytes back where it still fits.
 
+use std::collections::HashMap;
+
 use zeroize::Zeroizing;
 
 use super::mac::{self, Mac};
@@ -11,7 +13,8 @@ use super::walk::{self, Leaf, Remark, Walk};
 use crate::document::edit::Edits;
 use crate::document::layout::{self, Entry};
 use crate::document::resolve::{self, Scalar, Type};
-use crate::document::{Document, Kind, NONE, NodeId, Role, Span};
+use crate::document::value::Value;
+use crate::document::{Document, NONE, NodeId, Role, Span, bytes};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
 use crate::select::Selection;
@@ -115,7 +118,7 @@ impl Reading<'_> {
     fn check_mac(&self, metadata: &Metadata, cipher: &Cipher) -> Result<String> {
         let mut mac = Mac::new(metadata.mac_only_encrypted);
         for (leaf, plain) in self.walk.leaves.iter().zip(&self.values) {
-            let counted = leaf.selected || !metadata.mac_only_encrypted;
+            let counted = !leaf.shadow && (leaf.selected || !metadata.mac_only_encrypted);
             if counted && plain.value.kind != Type::Comment {
                 mac.add(&plain.value.bytes);
             }
@@ -132,15 +135,53 @@ impl Reading<'_> {
 
     /// The plain file: the text of `document`, which was read, with values and comments in place of tokens.
     pub fn text(&self, document: &Document<'_>) -> Zeroizing<String> {
+        if let Some(content) = document.format.content(document) {
+            return self.content(content);
+        }
         let mut edits = Edits::with_capacity(self.values.len() + 8, document.source.len() / 2);
         let restored = restore::restore(document, &self.walk, &self.values, &self.entries, &mut edits);
         self.put_values(document, &restored.covered, &mut edits);
         for (at, text) in &self.comments {
-            let text = Zeroizing::new(format!("#{}", text.replace('\n', " ")));
-            edits.replace(document.comments[self.walk.remarks[*at].comment].span, &text);
+            document.put_comment(&document.comments[self.walk.remarks[*at].comment], text, &mut edits);
         }
         document.format.remove_block(document, restored.root.as_deref().unwrap_or("{}\n"), &mut edits);
         restore::finish(edits.apply(document.source), document, &self.entries)
+    }
+
+    /// What the documents of a file say, metadata left out: where another format is to be printed, no text of this one need
+    /// hold it.
+    ///
+    /// # Errors
+    /// A scalar that doesn't resolve.
+    pub fn trees(&self, document: &Document<'_>) -> Result<Vec<Value>> {
+        // A scalar in its own place counts before what an alias says of it.
+        let leaves = self.walk.leaves.iter().zip(&self.values);
+        let (own, aliased): (Vec<_>, Vec<_>) = leaves.partition(|(leaf, _)| leaf.alias == NONE);
+        let values: HashMap<NodeId, &Plain<'_>> = aliased.into_iter().chain(own).map(|(leaf, plain)| (leaf.node, plain)).collect();
+        let comments: HashMap<usize, &str> =
+            self.comments.iter().map(|(at, text)| (self.walk.remarks[*at].comment, text.as_str())).collect();
+        let scalar = |id: NodeId| match values.get(&id) {
+            Some(plain) => Ok(Value::Scalar(plain.value.kind, plain.value.bytes.to_vec())),
+            None => Value::of(document, id),
+        };
+        let comment = |at: usize| {
+            let text = comments.get(&at).map(|text| (*text).to_owned());
+            Value::Scalar(Type::Comment, text.unwrap_or_else(|| document.comment_text(&document.comments[at]).into_owned()).into_bytes())
+        };
+        let tree = |root: NodeId| {
+            let mut tree = if root == NONE { Value::Map(Vec::new()) } else { Value::of_parts(document, root, &scalar, &comment)? };
+            if let Value::Map(entries) = &mut tree {
+                entries.retain(|(key, value)| !document.format.is_block(key) || value.is_comment());
+            }
+            Ok(if tree.is_null() { Value::Map(Vec::new()) } else { tree })
+        };
+        document.parts.iter().map(|part| tree(part.root)).collect()
+    }
+
+    /// The plain file that is all one value.
+    fn content(&self, id: NodeId) -> Zeroizing<String> {
+        let value = self.walk.leaves.iter().zip(&self.values).find(|(leaf, _)| leaf.node == id);
+        value.map_or_else(Zeroizing::default, |(_, plain)| bytes::to_text(&plain.value.bytes))
     }
 
     fn put_values(&self, document: &Document<'_>, covered: &restore::Covered, edits: &mut Edits) {
@@ -211,7 +252,7 @@ impl<'d> Opener<'_, 'd, '_> {
             _ => None,
         };
         let Some(token) = token else {
-            return if self.by_comment { Ok(Plain { value, encrypted: false }) } else { Err(self.not_a_token(leaf)) };
+            return if self.by_comment || leaf.shadow { Ok(Plain { value, encrypted: false }) } else { Err(self.not_a_token(leaf)) };
         };
         self.open(leaf, &token)
     }
@@ -258,8 +299,8 @@ impl<'d> Opener<'_, 'd, '_> {
 
     fn comment(&self, remark: &Remark, notes: &mut Vec<String>) -> Option<Zeroizing<String>> {
         let comment = &self.document.comments[remark.comment];
-        let text = walk::text_of(self.document, comment);
-        let Some(token) = Token::parse(text).filter(|token| token.kind == "comment") else {
+        let text = self.document.comment_text(comment);
+        let Some(token) = Token::parse(&text).filter(|token| token.kind == "comment") else {
             if remark.selected && !text.is_empty() {
                 let line = crate::error::Position::of(self.document.source, comment.span.start as usize).line;
                 notes.push(format!("line {line}: a comment in clear where the file's rule expects an encrypted one"));
@@ -352,7 +393,5 @@ fn mismatch(why: &str) -> Error {
 
 /// Whether a document has a `sops` block at its top.
 pub fn is_encrypted(document: &Document<'_>) -> bool {
-    document.parts.first().is_some_and(|part| {
-        part.root != NONE && document.node(part.root).kind == Kind::Mapping && document.get(part.root, "sops").is_some()
-    })
+    document.parts.first().is_some_and(|part| document.block_key(part).is_some())
 }

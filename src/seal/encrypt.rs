@@ -63,6 +63,7 @@ pub struct Sealed {
 /// `AlreadyEncrypted` (203), `EncryptTree` (23) for what can't be encrypted safely, with position and key path.
 pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> {
     refuse(document, request.lenient)?;
+    refuse_comment_rule(document, request.selection)?;
     let walk = walk::walk(document, request.selection)?;
     refuse_leaks(document, &walk)?;
     let values = resolve_all(document, &walk)?;
@@ -116,10 +117,10 @@ pub fn hidden(value: &Scalar<'_>) -> bool {
 fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
     let content = |root: NodeId| root != NONE && document.node(root).kind == Kind::Mapping;
     for (at, part) in document.parts.iter().enumerate() {
-        if let Some(block) = document.get(part.root, "sops") {
+        if let Some(key) = document.block_key(part) {
             let kind = if at == 0 { ErrorKind::AlreadyEncrypted } else { ErrorKind::Emit };
             let message = "the file already has a top-level `sops` entry: it is encrypted, or uses the reserved name";
-            let error = Error::new(kind, message).at(document.source, document.node(block - 1).span.start as usize);
+            let error = Error::new(kind, message).at(document.source, document.node(key).span.start as usize);
             return Err(error
                 .hint("kveil decrypt shows an encrypted file, kveil edit and kveil set change it")
                 .hint("a key of your own needs another name"));
@@ -132,6 +133,15 @@ fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
         return Err(error.hint("delete the leading `---`"));
     }
     Ok(())
+}
+
+/// Refuses a rule about comments where SOPS ties them to other values than people do.
+fn refuse_comment_rule(document: &Document<'_>, selection: &Selection) -> Result<()> {
+    let matching = document.comments.iter().find(|comment| selection.matches_comment(&document.comment_text(comment)));
+    let Some(comment) = matching.filter(|_| !document.format.ties_comments()) else { return Ok(()) };
+    let message = "the rule matches this comment, but sops ties it to the key after the one it stands at";
+    let error = Error::new(ErrorKind::EncryptTree, message).at(document.source, comment.span.start as usize);
+    Err(error.hint("choose values of this format by their keys: encrypted_regex"))
 }
 
 /// Refuses a value that an alias would leave in clear in one place and encrypted in another (genuine sops leaks it).
@@ -156,13 +166,13 @@ fn refuse_leaks(document: &Document<'_>, walk: &Walk) -> Result<()> {
 }
 
 fn resolve_all<'d>(document: &'d Document<'_>, walk: &Walk) -> Result<Vec<Scalar<'d>>> {
-    walk.leaves.iter().map(|leaf| document.scalar(leaf.node)).collect()
+    walk.leaves.iter().map(|leaf| if leaf.selected { document.secret(leaf.node) } else { document.scalar(leaf.node) }).collect()
 }
 
 fn mac_of(walk: &Walk, values: &[Scalar<'_>], only_encrypted: bool) -> String {
     let mut mac = Mac::new(only_encrypted);
     for (leaf, value) in walk.leaves.iter().zip(values) {
-        if leaf.selected || !only_encrypted {
+        if !leaf.shadow && (leaf.selected || !only_encrypted) {
             mac.add(&value.bytes);
         }
     }
@@ -346,19 +356,22 @@ impl Sealer<'_, '_> {
         let mut count = 0;
         for remark in self.walk.remarks.iter().filter(|remark| remark.selected) {
             let comment = &self.document.comments[remark.comment];
-            let text = walk::text_of(self.document, comment);
+            let text = self.document.comment_text(comment);
             if text.is_empty() {
                 self.empty_comment(comment);
                 continue;
             }
-            let token = self.comment(comment, text, self.walk.path(remark.path))?;
+            let token = self.comment(comment, &text, self.walk.path(remark.path))?;
             if selection.matches_comment(&token[1..]) {
                 let message = "the encrypted comment would match the rule itself, what follows it would count as in clear";
                 return Err(Error::new(ErrorKind::EncryptTree, message)
                     .at(self.document.source, comment.span.start as usize)
                     .hint("make the pattern more specific"));
             }
-            self.edits.replace(comment.span, &token);
+            match self.document.format.flat() {
+                Some(flat) => flat.write_comment_token(self.document, comment, &token[1..], &mut self.edits),
+                None => self.edits.replace(comment.span, &token),
+            }
             count += 1;
         }
         Ok(count)
@@ -403,7 +416,7 @@ impl Sealer<'_, '_> {
     fn roots(&mut self) {
         let Some(part) = self.document.parts.first() else { return };
         let (id, document) = (part.root, self.document);
-        if document.is_json() || id != NONE && document.node(id).kind == Kind::Mapping {
+        if !document.is_yaml() || id != NONE && document.node(id).kind == Kind::Mapping {
             return;
         }
         let span = if id == NONE { Span::default() } else { document.node(id).span };
@@ -413,12 +426,24 @@ impl Sealer<'_, '_> {
         self.entries.push(Entry { document: 0, path, kind: EntryKind::Root, bytes });
     }
 
+    /// Lines have no styles: only the length of the added line break is kept.
+    fn open_end(&mut self) {
+        let added = self.document.format.flat().map_or(0, |flat| flat.newline(self.document).len()) as u64;
+        if !self.document.source.is_empty() {
+            let path = vec![layout::Step::Index(added)];
+            self.entries.push(Entry { document: 0, path, kind: EntryKind::End, bytes: Zeroizing::default() });
+        }
+    }
+
     /// A file that ends without a line break gets one before the block; a block scalar in clear that ends there keeps
     /// its value only without the break.
     fn end_of_file(&mut self) {
         let document = self.document;
         if document.is_json() || document.source.ends_with('\n') {
             return;
+        }
+        if !document.is_yaml() {
+            return self.open_end();
         }
         let Some(part) = document.parts.last() else { return };
         let mapping = part.root != NONE && document.node(part.root).kind == Kind::Mapping && !document.node(part.root).flow;

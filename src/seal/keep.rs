@@ -131,6 +131,7 @@ impl<'e> Earlier<'e> {
                 Role::Root => self.place(0, &u64::from(node.document)),
                 Role::Key => 0,
                 Role::Value => self.place(above, document.key_text(id as NodeId - 1)),
+                Role::Shadow => self.place(above, &(document.key_text(id as NodeId - 1), Role::Shadow as u8)),
                 Role::Item => {
                     let comment = node.kind == Kind::Scalar && is_comment_item(document.text(id as NodeId));
                     let count = &mut counts[node.parent as usize];
@@ -251,7 +252,8 @@ impl<'e> Earlier<'e> {
         };
         for (at, text) in &reading.comments {
             let remark = &reading.walk.remarks[*at];
-            let token = token_in(walk::text_of(document, &document.comments[remark.comment]));
+            let comment = document.slice(document.comments[remark.comment].span);
+            let token = comment.find("ENC[").and_then(|start| token_in(&comment[start..]));
             keep(reading.walk.path(remark.path), text.as_str(), token, false);
         }
         for (leaf, plain) in reading.walk.leaves.iter().zip(&reading.values) {

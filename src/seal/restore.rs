@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::decrypt::Plain;
 use super::walk::Walk;
 use crate::document::edit::Edits;
-use crate::document::layout::{Entry, EntryKind, Step};
+use crate::document::layout::{Entry, EntryKind, Repeats, Step};
 use crate::document::resolve::Scalar;
 use crate::document::{Document, Kind, NONE, NodeId, Role, Span, yaml};
 
@@ -50,11 +50,29 @@ pub fn restore(document: &Document<'_>, walk: &Walk, values: &[Plain<'_>], entri
 /// What remains to be done on the whole text: lines taken out, the missing line break at the end.
 pub fn finish(text: Zeroizing<String>, document: &Document<'_>, entries: &[Entry]) -> Zeroizing<String> {
     let mut text = insert_comments(insert_root(text, entries), document, entries);
+    if !document.is_yaml() {
+        return without_added_end(text, entries);
+    }
     if entries.iter().any(|entry| entry.kind == EntryKind::End) && text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
             text.pop();
         }
+    }
+    text
+}
+
+/// Takes the line break off again that was put before the metadata: its length stands in the entry's path.
+fn without_added_end(mut text: Zeroizing<String>, entries: &[Entry]) -> Zeroizing<String> {
+    let paths = entries.iter().filter(|entry| entry.kind == EntryKind::End).map(|entry| entry.path.as_slice());
+    let added = match paths.max_by_key(|path| path.len()) {
+        Some([Step::Index(2)]) => "\r\n",
+        Some([Step::Index(1)]) => "\n",
+        _ => "",
+    };
+    if text.ends_with(added) {
+        let length = text.len() - added.len();
+        text.truncate(length);
     }
     text
 }
@@ -75,7 +93,7 @@ fn insert_root(mut text: Zeroizing<String>, entries: &[Entry]) -> Zeroizing<Stri
 
 fn insert_comments(text: Zeroizing<String>, document: &Document<'_>, entries: &[Entry]) -> Zeroizing<String> {
     let comments: Vec<&Entry> = entries.iter().filter(|entry| entry.kind == EntryKind::Comment).collect();
-    if comments.is_empty() || document.is_json() {
+    if comments.is_empty() || !document.is_yaml() {
         return text;
     }
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
@@ -106,10 +124,14 @@ fn same_values(a: &str, b: &str) -> bool {
 /// Children by key and index, so that finding thousands of entries stays linear.
 struct Places {
     by_step: HashMap<(NodeId, u64), NodeId>,
+    repeats: Option<Repeats>,
 }
 
 impl Places {
     fn of(document: &Document<'_>) -> Places {
+        if document.format.flat().is_some() {
+            return Places { by_step: HashMap::new(), repeats: Some(Repeats::of(document)) };
+        }
         let mut by_step = HashMap::with_capacity(document.nodes.len());
         for (id, node) in document.nodes.iter().enumerate() {
             let id = id as NodeId;
@@ -119,10 +141,13 @@ impl Places {
                 _ => {}
             }
         }
-        Places { by_step }
+        Places { by_step, repeats: None }
     }
 
     fn find(&self, document: &Document<'_>, entry: &Entry) -> Option<NodeId> {
+        if let Some(repeats) = &self.repeats {
+            return repeats.find(&entry.path);
+        }
         let mut at = document.parts.get(entry.document as usize)?.root;
         for step in &entry.path {
             at = match step {
@@ -209,6 +234,9 @@ impl Restorer<'_, '_> {
     /// Whether `text`, standing where the node `id` stands, is one scalar of this value.
     fn says(&self, id: NodeId, text: &str, value: &Scalar<'_>) -> bool {
         let document = self.document;
+        if let Some(flat) = document.format.flat() {
+            return flat.says(document, id, text, value);
+        }
         if document.is_json() {
             return says_in_json(text, value);
         }

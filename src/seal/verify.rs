@@ -31,9 +31,8 @@ pub fn check(plain: &Document<'_>, output: &str, cipher: &Cipher, exact: bool) -
 
 fn decrypts_to(document: &Document<'_>, cipher: &Cipher, plain: &Document<'_>, exact: bool) -> Result<()> {
     let source = plain.source;
-    let root = document.parts.first().map(|part| part.root).and_then(|root| document.get(root, "sops"));
-    let block = root.ok_or_else(|| doubt("the output has no sops block"))?;
-    let metadata = Metadata::read(&Value::of(document, block)?)?;
+    let block = document.block()?.ok_or_else(|| doubt("the output has no sops block"))?;
+    let metadata = Metadata::read(&block)?;
     let opened = decrypt::decrypt(document, &metadata, cipher, false)
         .map_err(|error| doubt(&format!("the output doesn't decrypt ({})", error.message)))?;
     if !exact && opened.text.as_str() != source {
@@ -48,7 +47,7 @@ fn decrypts_to(document: &Document<'_>, cipher: &Cipher, plain: &Document<'_>, e
 
 /// Without a layout record styles may differ, values never.
 fn same_values(plain: &Document<'_>, text: &str) -> Result<()> {
-    let opened = plain.format.parse(text)?;
+    let opened = plain.format.parse_plain(text)?;
     let values = |document: &Document<'_>| -> Result<Vec<Value>> {
         let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
         roots.map(|root| Value::of(document, root)).collect()

@@ -19,6 +19,8 @@ pub struct Leaf {
     pub path: Span,
     /// Whether the rule has it encrypted.
     pub selected: bool,
+    /// Whether a later entry stands for it: it is no part of the data, nor of the MAC.
+    pub shadow: bool,
 }
 
 /// A comment and what its place says.
@@ -124,7 +126,13 @@ impl Walker<'_, '_> {
 
     fn leaf(&mut self, node: NodeId, matched: bool) {
         let selected = self.selection.encrypts(matched);
-        self.walk.leaves.push(Leaf { node, alias: self.alias, path: self.place, selected });
+        self.walk.leaves.push(Leaf {
+            node,
+            alias: self.alias,
+            path: self.place,
+            selected,
+            shadow: self.document.node(node).role == Role::Shadow,
+        });
     }
 
     fn expand(&mut self, id: NodeId, by_key: bool, by_comment: bool) -> Result<()> {
@@ -152,7 +160,7 @@ impl Walker<'_, '_> {
         for (key, value) in document.entries(id) {
             let name = document.key_text(key);
             self.remarks_before(key, by_key, by_comment, &mut pending)?;
-            if top && name == "sops" {
+            if top && document.format.is_block(name) {
                 continue;
             }
             self.path.push_str(name);
@@ -230,8 +238,8 @@ impl Walker<'_, '_> {
 
     fn remark(&mut self, at: usize, matched: bool, pending: &mut bool) -> Result<()> {
         let comment = &self.document.comments[at];
-        let text = text_of(self.document, comment);
-        let itself = self.selection.matches_comment(text);
+        let text = self.document.comment_text(comment);
+        let itself = self.selection.matches_comment(&text);
         if itself && !comment.certain {
             return Err(uncertain(self.document, comment));
         }
@@ -266,11 +274,6 @@ impl Walker<'_, '_> {
         self.walk.paths.push(':');
         Span::new(start, start + 1)
     }
-}
-
-/// The text of a comment after its `#`.
-pub fn text_of<'s>(document: &Document<'s>, comment: &Comment) -> &'s str {
-    &document.slice(comment.span)[1..]
 }
 
 fn block_span(document: &Document<'_>, root: NodeId) -> Option<Span> {

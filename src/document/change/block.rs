@@ -129,7 +129,7 @@ fn opening(document: &Document<'_>, id: NodeId) -> Result<usize> {
     let found = match document.node(id).role {
         Role::Value => after_colon(document, id),
         Role::Item => dash_of(document, id).map(|dash| dash + 1),
-        Role::Root | Role::Key => None,
+        Role::Root | Role::Key | Role::Shadow => None,
     };
     let at = found.ok_or_else(|| {
         document.error(id, ErrorKind::Generic, "the layout around this value isn't understood").hint("change it with edit")
