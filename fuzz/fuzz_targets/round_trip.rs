@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
         if format.refuse_plain(text).is_err() {
             continue;
         }
-        let Ok(document) = format.parse(text) else { continue };
+        let Ok(document) = format.parse_plain(text) else { continue };
         for (at, selection) in selections().iter().enumerate() {
             there_and_back(&document, selection, (at + text.len()) % 2 == 1);
         }

@@ -143,7 +143,7 @@ fn committed(versions: &Versions<'_>, path: &Path) -> Result<Option<Earlier>> {
 
 impl Earlier {
     fn is_encrypted(&self, format: &'static dyn Format) -> bool {
-        self.text.contains("sops") && format.parse(&self.text).is_ok_and(|document| crate::seal::decrypt::is_encrypted(&document))
+        self.text.contains("sops") && format.parse(&self.text).is_ok_and(|document| crate::tree::choice::has_block(&document))
     }
 
     /// How the earlier version is encrypted, for a file that no rule says it of.

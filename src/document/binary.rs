@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::change::Place;
 use super::edit::Edits;
 use super::flat::Flat;
 use super::json::{self, Json};
@@ -113,6 +114,16 @@ impl Format for Binary {
 
     fn second_reading(&self, text: &str, receive: &mut dyn FnMut(Event)) -> std::result::Result<(), String> {
         Json.second_reading(text, receive)
+    }
+
+    fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {
+        match (place, value) {
+            (Place::Node(id), Value::Scalar(Type::Str, content)) if document.node(id).kind == Kind::Scalar => {
+                edits.replace(document.node(id).span, &bytes::to_text(content));
+                Ok(())
+            }
+            _ => Err(no_data()),
+        }
     }
 
     fn print_fragment(&self, value: &Value, indent: Option<usize>) -> String {

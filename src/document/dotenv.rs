@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::change::Place;
 use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
@@ -118,6 +119,29 @@ impl Format for Dotenv {
             receive(Event::Scalar(value.split("\\n").collect::<Vec<_>>().join("\n"), true));
         }
         receive(Event::Close);
+        Ok(())
+    }
+
+    fn held(&self, value: Value) -> Result<Value> {
+        match value.as_scalar() {
+            Some(scalar) => Ok(Value::string(flat::printed(&scalar))),
+            None => Err(nested("")),
+        }
+    }
+
+    fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {
+        let Some(scalar) = value.as_scalar() else { return Err(nested("")) };
+        let text = escaped(&flat::printed(&scalar));
+        match place {
+            Place::Node(id) => edits.replace(document.node(id).span, &text),
+            Place::Entry(_, key) => flat::append(document, "\n", &[key, "=", &text], edits),
+            Place::Item(_) | Place::Top => return Err(nested("")),
+        }
+        Ok(())
+    }
+
+    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut Edits) -> Result<()> {
+        edits.replace(line_of(document, id - 1, id), "");
         Ok(())
     }
 

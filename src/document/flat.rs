@@ -74,6 +74,17 @@ pub(super) fn open_end(source: &str) -> bool {
     !source.is_empty() && !source.ends_with('\n')
 }
 
+/// A new line at the end of a file, which stays without a line break there if it had none.
+pub(super) fn append(document: &Document<'_>, newline: &str, parts: &[&str], edits: &mut Edits) {
+    let end = document.source.len();
+    let open = open_end(document.source);
+    edits.write(Span::new(end, end), |out| {
+        out.push_str(if open { newline } else { "" });
+        out.extend(parts.iter().copied());
+        out.push_str(if open { "" } else { newline });
+    });
+}
+
 /// A scalar as SOPS prints it where all is text.
 pub(super) fn printed(value: &Scalar<'_>) -> String {
     let text = String::from_utf8_lossy(&value.bytes);

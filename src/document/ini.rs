@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::change::Place;
 use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
@@ -13,6 +14,7 @@ use super::value::Value;
 use super::{Comment, Document, Event, Format, NodeId, Span};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
+mod change;
 mod print;
 mod scan;
 mod second;
@@ -102,6 +104,18 @@ impl Format for Ini {
 
     fn second_reading(&self, text: &str, receive: &mut dyn FnMut(Event)) -> std::result::Result<(), String> {
         second::read(text).map(|events| events.into_iter().for_each(receive))
+    }
+
+    fn held(&self, value: Value) -> Result<Value> {
+        change::held(value)
+    }
+
+    fn put(&self, document: &Document<'_>, place: Place<'_>, value: &Value, edits: &mut Edits) -> Result<()> {
+        change::put(document, place, value, edits)
+    }
+
+    fn take_out(&self, document: &Document<'_>, id: NodeId, edits: &mut Edits) -> Result<()> {
+        change::take_out(document, id, edits)
     }
 
     fn print_fragment(&self, value: &Value, indent: Option<usize>) -> String {

@@ -172,7 +172,10 @@ pub fn with_metadata(document: &Document<'_>, metadata: &Metadata) -> Result<Zer
     let written = document.format.parse(&text)?;
     // Entries are written in lists by kind: an added one may stand elsewhere than it was put.
     let wanted = block.get("sops").map(Metadata::read).transpose()?;
-    let same = wanted == Some(metadata_of(&written)?) && without_block(&written)? == without_block(document)?;
+    // Binary files have no selector.
+    let chosen =
+        |metadata: Metadata| Metadata { selector: Some(metadata.selector()).map(|(kind, text)| (kind, text.to_owned())), ..metadata };
+    let same = wanted.map(chosen) == Some(chosen(metadata_of(&written)?)) && without_block(&written)? == without_block(document)?;
     let doubt = || Error::new(Kind::Generic, "refused to write: the new sops block doesn't read back").hint("nothing was changed");
     if same { Ok(text) } else { Err(doubt()) }
 }

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::document::{self, Document, Kind, NONE};
+use crate::document::value::Value;
+use crate::document::{self, Document};
 use crate::error::Result;
 use crate::kubernetes::secret;
 use crate::metadata::ENTRY_FIELDS;
@@ -140,12 +141,10 @@ pub fn values(document: &Document<'_>, selection: &Selection) -> Result<usize> {
 
 /// Whether the file is encrypted: by its `sops` block, not by a key of this name that means something else.
 pub fn has_block(document: &Document<'_>) -> bool {
-    let root = document.parts.first().map_or(NONE, |part| part.root);
-    decrypt::is_encrypted(document)
-        && document.get(root, "sops").is_none_or(|block| {
-            let fields = ENTRY_FIELDS.iter().chain(&["mac", "lastmodified", "version", "key_groups"]);
-            document.node(block).kind == Kind::Mapping && fields.into_iter().any(|field| document.get(block, field).is_some())
-        })
+    let says = |block: &Value| {
+        ENTRY_FIELDS.iter().chain(&["mac", "lastmodified", "version", "key_groups"]).any(|field| block.get(field).is_some())
+    };
+    decrypt::is_encrypted(document) && document.block().map_or(true, |block| block.as_ref().is_some_and(says))
 }
 
 #[cfg(test)]

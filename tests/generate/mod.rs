@@ -1,8 +1,6 @@
 //! Random YAML of every style, as text: block and flow, all kinds of scalars, comments everywhere, anchors and aliases, several
 //! documents, line ends, byte order mark, no final newline.
 
-pub mod flat;
-
 use proptest::prelude::*;
 
 /// Words that are no one's keyword; each value of five and more letters is looked for in the encrypted file.
