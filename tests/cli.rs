@@ -299,10 +299,10 @@ fn exit_codes_are_those_of_sops() {
     ];
     let before = sandbox.listing();
     for (line, code) in cases {
-        for (name, done) in [("kveil", sandbox.kveil(line).run()), ("sops", sandbox.sops(line).run())] {
-            if name == "sops" && line[0] == "no-such-verb" {
-                continue;
-            }
+        // An unknown word is a file to edit under the name sops.
+        let as_sops = (line[0] != "no-such-verb").then(|| ("sops", sandbox.sops(line)));
+        for (name, call) in [Some(("kveil", sandbox.kveil(line))), as_sops].into_iter().flatten() {
+            let done = call.run();
             if let Some(fault) = done.refusal_fault(Some(code)) {
                 panic!("{name} {line:?}: {fault}");
             }

@@ -217,7 +217,14 @@ fn rule(line: &str) -> Option<String> {
 
 fn different(our: &[u8], their: &[u8]) -> Option<String> {
     let said: Vec<String> = ["json", "yaml"].into_iter().map_while(|format| tree::same(format, our, their).err()).collect();
-    if our == their || said.len() < 2 { None } else { said.into_iter().next_back() }
+    if our == their || said.len() < 2 || entries(our) == entries(their) { None } else { said.into_iter().next_back() }
+}
+
+/// The lines of an INI file without its layout: genuine sops aligns entries, kveil leaves them as they are.
+fn entries(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let bare = |line: &str| line.split('=').map(str::trim).collect::<Vec<_>>().join("=");
+    text.lines().map(bare).filter(|line| !line.is_empty()).collect()
 }
 
 /// Both directories hold the same files.
