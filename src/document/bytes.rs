@@ -1,6 +1,6 @@
 //! Any bytes as text and back, so that a file that isn't text goes the way of those that are.
 //!
-//! UTF-8 stays as it is. Other bytes become [`MARK`] and one character each, U+0000 to U+00FF; so do the rare UTF-8 texts
+//! UTF-8 stays as it is. Other bytes become `MARK` and one character each, U+0000 to U+00FF; so do the rare UTF-8 texts
 //! that start with the mark, or both would have one form.
 
 use std::borrow::Cow;

@@ -29,7 +29,7 @@ pub struct Updated {
 /// that shares nothing with the file could hold a data key that someone else knows.
 ///
 /// # Errors
-/// Those of [`super::encrypt`].
+/// Those of [`super::encrypt()`].
 pub fn update(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &Identities) -> Result<Updated> {
     let why = match reason_against(&opened.metadata, plan) {
         Some(why) => why,

@@ -94,7 +94,7 @@ mod unix {
     }
 
     /// No core dump may hold a data key. Linux makes a program that this one starts dumpable again by itself; elsewhere
-    /// only the limit that [`allow_core_dumps`] can raise again is lowered.
+    /// only the limit that `allow_core_dumps` can raise again is lowered.
     pub fn forbid_core_dumps() {
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
