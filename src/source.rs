@@ -91,8 +91,10 @@ fn open(path: &Path) -> Result<File> {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let mut file = open(path)?;
-    let size = file.metadata().map_or(0, |metadata| metadata.len());
-    read_all(&mut file, size).map_err(|why| io_error(&why, "read"))
+    let metadata = file.metadata().map_err(|why| io_error(&why, "open"))?;
+    let bytes = read_all(&mut file, metadata.len()).map_err(|why| io_error(&why, "read"))?;
+    stamp::note(path, &metadata, &bytes);
+    Ok(bytes)
 }
 
 fn missing(path: &Path) -> Error {
@@ -136,6 +138,8 @@ pub fn utf8(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
 /// Writes `text` to `path`: a regular file is replaced in one step, devices and pipes are opened and written.
 /// `private` gives a new file the mode 0600.
 ///
+/// A file that was read before and changed by others since isn't written.
+///
 /// # Errors
 /// `Unwritable` (3); the old file is untouched then.
 pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
@@ -143,8 +147,8 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
         Ok(metadata) if !metadata.is_file() => write_to_device(&target, text),
-        Ok(metadata) => replace(&target, text, Some(&metadata), private),
-        Err(_) => replace(&target, text, None, private),
+        Ok(metadata) => replace(path, &target, text, Some(&metadata), private),
+        Err(_) => replace(path, &target, text, None, private),
     }
 }
 
@@ -154,14 +158,18 @@ fn resolve(path: &Path) -> PathBuf {
     fs::canonicalize(path).ok().or_else(through_link).unwrap_or_else(|| path.to_owned())
 }
 
-/// Writes into the file itself, for places where a rename can't (a bind mount, hard links): not in one step.
+/// Writes into the file itself, for places where a rename can't (a bind mount, hard links): not in one step. One that others
+/// changed since it was read isn't written.
 ///
 /// # Errors
 /// `Unwritable` (3).
 pub fn write_through(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     let failed = |why: std::io::Error| unwritable(path, &why.to_string());
-    let mut file = OpenOptions::new().write(true).truncate(true).open(path).map_err(failed)?;
-    file.write_all(text.as_ref()).and_then(|()| file.sync_all()).map_err(failed)
+    let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+    stamp::check(path)?;
+    file.set_len(0).and_then(|()| file.write_all(text.as_ref())).and_then(|()| file.sync_all()).map_err(failed)?;
+    stamp::forget(path);
+    Ok(())
 }
 
 /// Refuses to change anything but a regular file in place, before it is read: a pipe would wait for ever.
@@ -204,7 +212,7 @@ fn write_to_device(path: &Path, text: &[u8]) -> Result<()> {
     file.write_all(text).map_err(|why| unwritable(path, &why.to_string()))
 }
 
-fn replace(target: &Path, text: &[u8], old: Option<&fs::Metadata>, private: bool) -> Result<()> {
+fn replace(path: &Path, target: &Path, text: &[u8], old: Option<&fs::Metadata>, private: bool) -> Result<()> {
     if let Some(metadata) = old {
         platform::refuse_hard_links(target, metadata)?;
     }
@@ -213,7 +221,10 @@ fn replace(target: &Path, text: &[u8], old: Option<&fs::Metadata>, private: bool
         unwritable(target, &why.to_string())
             .hint("--write-through writes into the file itself and keeps its owner; --output writes a new file")
     })?;
-    temporary.rename(target)
+    stamp::check(path)?;
+    temporary.rename(target)?;
+    stamp::forget(path);
+    Ok(())
 }
 
 /// A new file beside its target; removed when dropped before it was renamed.
@@ -228,8 +239,7 @@ impl Temporary {
         getrandom::fill(&mut random).map_err(|_| unwritable(target, "the system gives no random bytes"))?;
         let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let path = target.with_file_name(format!(".{name}.{:016x}.tmp", u64::from_le_bytes(random)));
-        signals::note(&path);
-        let opened = platform::private().write(true).create_new(true).open(&path);
+        let opened = signals::make(&path, || platform::private().write(true).create_new(true).open(&path));
         match opened {
             Ok(file) => Ok(Temporary { path, file }),
             Err(why) => {
@@ -270,3 +280,4 @@ impl Drop for Temporary {
 pub mod platform;
 pub mod private;
 pub mod signals;
+mod stamp;

@@ -127,6 +127,55 @@ mod files {
         assert_eq!(done.code, 8, "{}", done.err);
     }
 
+    /// The key command changes the file after it was read; a configuration in a pipe gives the time to do so to encrypt.
+    #[test]
+    fn a_file_that_others_change_meanwhile_is_left_to_them() {
+        let sandbox = Sandbox::new();
+        sandbox.write("secret.yaml", SECRET);
+        sandbox.write(".sops.yaml", CONFIG);
+        let sealed = sealed(&sandbox);
+        sandbox.write("key.sh", format!("echo '# theirs' >> e.yaml\ncat '{}'\n", key("age1.txt").display()));
+        for verb in
+            [&["decrypt", "-i", "e.yaml"][..], &["rotate", "-i", "e.yaml"], &["set", "e.yaml", "[\"stringData\"][\"user\"]", "\"x\""]]
+        {
+            sandbox.write("e.yaml", &sealed);
+            let call = sandbox.kveil(verb).env("SOPS_AGE_KEY_CMD", "sh key.sh");
+            let message = call.run().refused(3);
+            assert!(message.contains("it was changed since it was read, nothing was written"), "{verb:?}: {message}");
+            assert_eq!(sandbox.read("e.yaml"), [&sealed[..], b"# theirs\n"].concat(), "{verb:?}");
+        }
+        let line = "mkfifo config; kveil --config config encrypt -i secret.yaml & p=$!; exec 3>config; echo '# theirs' >> secret.yaml; cat .sops.yaml >&3; exec 3>&-; wait $p";
+        sandbox.shell(line).run().refused(3);
+        assert_eq!(sandbox.read("secret.yaml"), [SECRET.as_bytes(), b"# theirs\n"].concat());
+        assert_eq!(sandbox.listing(), [".sops.yaml", "config", "e.yaml", "key.sh", "secret.yaml"]);
+    }
+
+    /// TERM while the new file is being written beside the old one.
+    #[test]
+    fn a_signal_in_the_write_leaves_nothing_beside_the_file() {
+        let sandbox = Sandbox::with_identity();
+        let big: String = (0..8_000).map(|n| format!("key{n}: hunter2-value-{n}\n")).collect();
+        let mut met = 0;
+        for _ in 0..12 {
+            sandbox.write("big.yaml", &big);
+            let mut command = sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, "big.yaml"]).into_command();
+            command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            let mut child = command.spawn().unwrap();
+            let beside = || sandbox.listing().len() > 1;
+            while child.try_wait().unwrap().is_none() && !beside() {}
+            met += usize::from(beside());
+            std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            child.wait().unwrap();
+            let now = sandbox.read("big.yaml");
+            assert!(now == big.as_bytes() || is_sealed(&now), "neither the old file nor the new one");
+            assert_eq!(sandbox.listing(), ["big.yaml"]);
+            if met == 2 {
+                return;
+            }
+        }
+        assert!(met > 0, "the write was never met");
+    }
+
     /// Whatever the moment: the file is the old one or the new one, and nothing lies beside it.
     #[test]
     fn a_signal_leaves_a_whole_file_and_nothing_beside_it() {

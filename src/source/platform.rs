@@ -245,6 +245,11 @@ mod unix {
         metadata.uid() == user()
     }
 
+    /// What tells a file from another of the same name.
+    pub fn identity(metadata: &Metadata) -> (u64, u64) {
+        (metadata.dev(), metadata.ino())
+    }
+
     /// The device that holds a path: a change on the way up is a border between file systems.
     pub fn device(path: &Path) -> Option<u64> {
         path.metadata().ok().map(|metadata| metadata.dev())
@@ -405,6 +410,11 @@ mod other {
     /// Access follows the directory's rules here.
     pub fn is_owner(_metadata: &Metadata) -> bool {
         true
+    }
+
+    /// Not known here: size and time tell files apart.
+    pub fn identity(_metadata: &Metadata) -> (u64, u64) {
+        (0, 0)
     }
 
     /// Not known here.

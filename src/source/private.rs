@@ -62,8 +62,7 @@ impl Private {
             let mut random = [0; 8];
             getrandom::fill(&mut random).map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
             let path = place.join(format!("{PREFIX}{:016x}", u64::from_le_bytes(random)));
-            signals::note(&path);
-            if let Err(why) = platform::private_directory().recursive(false).create(&path) {
+            if let Err(why) = signals::make(&path, || platform::private_directory().recursive(false).create(&path)) {
                 signals::forget(&path);
                 return Err(why);
             }

@@ -35,13 +35,15 @@ pub fn end_with(code: u8) {
 /// Files and private directories that a signal must not leave behind.
 static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Watches for signals from here on, and notes a path that must go if one ends the process. Noted before it is made:
-/// between making and noting a signal would leave it.
-pub fn note(path: &Path) {
+/// Watches for signals from here on, and makes a file or directory that must go if one ends the process. A signal that
+/// comes in the middle waits.
+pub fn make<T>(path: &Path, make: impl FnOnce() -> T) -> T {
     platform::watch_signals(arrived);
-    if let Ok(mut pending) = PENDING.lock() {
+    let mut pending = PENDING.lock();
+    if let Ok(pending) = &mut pending {
         pending.push(path.to_owned());
     }
+    make()
 }
 
 /// Strikes a path that is gone, or in its place.
@@ -112,6 +114,7 @@ fn end(id: u32) {
     }
 }
 
+/// Removes what is noted. Nothing can be made any more then: other threads wait for the end.
 fn clean_up() {
     let Ok(mut pending) = PENDING.lock() else { return };
     for path in pending.drain(..) {
@@ -121,4 +124,5 @@ fn clean_up() {
             let _ = std::fs::remove_file(path);
         }
     }
+    std::mem::forget(pending);
 }
