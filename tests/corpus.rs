@@ -197,3 +197,69 @@ fn keys_of_the_tests_stay_out_of_the_messages() {
     let message = done.refused(2);
     assert!(!message.contains("hunter2") && !message.contains(IDENTITY_1), "{message}");
 }
+
+/// Odd YAML that parsers disagree on: what genuine sops reads comes back byte for byte, what it refuses is refused.
+#[test]
+fn odd_yaml_is_taken_and_refused_as_by_genuine_sops() {
+    const TAKEN: [&str; 17] = [
+        "a:\t~x\nb: \t y",
+        "a:\n    - [[\"1\"]\n    ]\n",
+        "a:\n  - [1\n  ]\n  - 2\n",
+        "a:\n  b: [1,\n  ]\n  c: d\n",
+        "a:\n  b: {x: y\n  }\n  c: d\n",
+        "k: \"\nn\" #c\nb: >\n \"\n",
+        "k: \"\nn\"\nb:\n- c: |\n    'x\n  d: 'e\n f'\n",
+        "a: |\n  x\n  \t\n",
+        "a: |2\n  \tx\n",
+        "a: |\n \n# c\n",
+        "a: |\n :\tb\n",
+        "a: \"x\n :\tc\"\n",
+        "a: {\"b\":\tc}\n",
+        "::\tb\n",
+        "a: 1\n...\n",
+        "a: 1\n...\n# c\n",
+        "a: 1\n---\nb: !!int \"3\"\n",
+    ];
+    const REFUSED: [&str; 20] = [
+        " a: |\n \t\n",
+        " a: |\n \t",
+        "a: |\n  x\n \t\n",
+        "a: |\n  x\n\t\nb: c\n",
+        "a: |\n\n \t\n  x\n",
+        "a: |\n \n \tx\n",
+        "a: |2\n \t\n",
+        "a:\n  b: >\n   \t\n",
+        "a: |-\n \t\nb: c\n",
+        "...\na: 1\n",
+        "# c\n...\na: 1\n",
+        "...\n---\na: 1\n",
+        "... # x\na: 1\n",
+        "---\n...\na: 1\n",
+        "? a\n:\tb\n",
+        "? a\n: \tb\n",
+        "? a\n:\t\n",
+        "x:\n  ? a\n  :\tb\n",
+        "a: b\n :\tc\n",
+        "a:\t- b\n",
+    ];
+    let sandbox = Sandbox::with_identity();
+    for text in TAKEN {
+        sandbox.write("odd.yaml", text);
+        let sealed = encrypt(&sandbox, false, "odd.yaml");
+        assert_eq!(sealed.code, 0, "{text:?}: {}", sealed.err);
+        sandbox.write("sealed.yaml", &sealed.out);
+        assert_eq!(sandbox.kveil(["decrypt", "sealed.yaml"]).run().text(), text);
+        for call in [sandbox.genuine(["encrypt", "--age", RECIPIENT_1, "odd.yaml"]), sandbox.genuine(["decrypt", "sealed.yaml"])] {
+            let Some(call) = call else { continue };
+            let done = call.run();
+            assert_eq!(done.code, 0, "genuine sops on {text:?}: {}", done.err);
+        }
+    }
+    for text in REFUSED {
+        sandbox.write("odd.yaml", text);
+        assert_ne!(encrypt(&sandbox, false, "odd.yaml").code, 0, "{text:?}");
+        if let Some(call) = sandbox.genuine(["encrypt", "--age", RECIPIENT_1, "odd.yaml"]) {
+            assert_ne!(call.run().code, 0, "genuine sops on {text:?}");
+        }
+    }
+}

@@ -12,6 +12,8 @@ pub(super) struct BlockScalar {
     pub after: usize,
     /// Whether it ends with the file, without a line break.
     pub unterminated: bool,
+    /// The column of its lines.
+    pub indent: usize,
 }
 
 impl BlockScalar {
@@ -26,7 +28,7 @@ impl BlockScalar {
         let end = if token.contains(&b'+') { kept_end(bytes, body, after) } else { content_end(bytes, body, after, indent) };
         let unterminated = end == Some(bytes.len()) && !source.ends_with('\n');
         let end = end.unwrap_or(header + token.len());
-        BlockScalar { span: Span::new(header, end), body: body as u32, after: after.max(end), unterminated }
+        BlockScalar { span: Span::new(header, end), body: body as u32, after: after.max(end), unterminated, indent }
     }
 }
 

@@ -55,14 +55,14 @@ pub(super) fn refuse_version(source: &str, marker: usize) -> Result<()> {
     Err(unreadable(source, at, "a %YAML directive of a version other than 1.1, genuine sops refuses the file").hint("delete the line"))
 }
 
-/// yaml.v3 wants `---` before content that follows `...`.
+/// yaml.v3 wants `---` before content that follows `...`, and a document before `...`.
 pub(super) fn refuse_bare_document(source: &str, from: usize, start: usize, explicit: bool, later: bool) -> Result<()> {
-    if explicit || !later {
+    if explicit && later {
         return Ok(());
     }
     let after_end_mark = source[from..start].lines().any(|line| line.starts_with("..."));
     if after_end_mark {
-        return Err(unreadable(source, start, "content after `...` without `---` before it"));
+        return Err(unreadable(source, start, "content after `...` without a document before it, or without `---`"));
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ pub(super) fn split_anchors(text: &str, places: &[usize]) -> Normal {
     let (mut out, mut shifts, mut done) = (String::with_capacity(text.len() + places.len()), Vec::new(), 0);
     for place in places {
         out.push_str(&text[done..*place]);
-        shifts.push(Shift { at: out.len(), bytes: -1 });
+        shift(&mut shifts, out.len(), -1);
         out.push(' ');
         done = *place;
     }
@@ -95,23 +95,22 @@ pub(super) fn split_anchors(text: &str, places: &[usize]) -> Normal {
     Normal { text: out, shifts }
 }
 
-/// yaml.v3 refuses a tab where the indentation of a block scalar's line is expected.
+/// yaml.v3 refuses a tab where the indentation of a block scalar's line is expected, also on blank lines below the last one,
+/// and anywhere above the first.
 pub(super) fn refuse_block(source: &str, block: &BlockScalar) -> Result<()> {
     let explicit = super::block_scalar::header_token(source.as_bytes(), block.span.start as usize).iter().any(u8::is_ascii_digit);
-    if explicit {
-        return Ok(());
-    }
-    let body = &source[block.body as usize..(block.span.end as usize).max(block.body as usize)];
-    let mut at = block.body as usize;
-    for line in body.split_inclusive('\n') {
+    let (mut at, mut started) = (block.body as usize, explicit);
+    for line in source[at..].split_inclusive('\n') {
         let text = line.trim_start_matches(' ');
-        if text.starts_with('\t') && at == block.body as usize {
-            return Err(unreadable(source, at, "a tab as the first character of a block scalar, genuine sops refuses it"));
+        let column = line.len() - text.len();
+        if text.starts_with('\t') && (!started || column < block.indent) {
+            return Err(unreadable(source, at, "a tab where the indentation of a block scalar is expected, genuine sops refuses it"));
         }
-        at += line.len();
-        if !text.trim().is_empty() {
+        if at >= block.after && !text.trim().is_empty() {
             break;
         }
+        started |= !text.trim().is_empty();
+        at += line.len();
     }
     Ok(())
 }
@@ -161,7 +160,10 @@ pub(super) fn refuse_tabs(document: &Document<'_>) -> Result<()> {
     }
     let mut line_start = 0;
     for line in source.split_inclusive('\n') {
-        let indentation = line.len() - line.trim_start_matches([' ', '\t', '-', '?']).len();
+        // The colon of an explicit value (`? key`, `: value`) counts, that of a key like `::` doesn't.
+        let value = line.trim_start_matches(' ').strip_prefix(':').is_some_and(|rest| rest.starts_with([' ', '\t']));
+        let inside = |c: char| matches!(c, ' ' | '\t' | '-' | '?') || value && c == ':';
+        let indentation = line.len() - line.trim_start_matches(inside).len();
         let passed = line.starts_with("---") || line[indentation..].starts_with('#');
         if let Some(tab) = line[..indentation].find('\t').filter(|_| !passed) {
             refuse_tab(document, line_start + tab, line)?;
@@ -231,6 +233,13 @@ pub(super) struct Shift {
     pub at: usize,
     /// What to add to offsets behind it to get those of the source.
     pub bytes: isize,
+    /// What the shifts before this one add.
+    before: isize,
+}
+
+fn shift(shifts: &mut Vec<Shift>, at: usize, bytes: isize) {
+    let before = shifts.last().map_or(0, |last| last.before + last.bytes);
+    shifts.push(Shift { at, bytes, before });
 }
 
 /// Text for the parser in which what only yaml.v3 reads is written so that every parser reads the same.
@@ -243,9 +252,11 @@ pub(super) struct Normal {
 
 /// The offset in the source of an offset in the parsed text.
 pub(super) fn original_offset(shifts: &[Shift], at: usize) -> usize {
-    let moved: isize =
-        shifts.iter().take_while(|shift| if shift.bytes < 0 { shift.at < at } else { shift.at <= at }).map(|shift| shift.bytes).sum();
-    at.saturating_add_signed(moved)
+    let behind = shifts.partition_point(|shift| shift.at < at);
+    // What was taken out right here counts, too.
+    let here = shifts[behind..].iter().take_while(|shift| shift.at == at && shift.bytes >= 0);
+    let last = here.last().or_else(|| shifts[..behind].last());
+    at.saturating_add_signed(last.map_or(0, |last| last.before + last.bytes))
 }
 
 /// Indents the continuation lines of quoted scalars (yaml.v3 lets them stand at the parent's column), and straightens
@@ -302,6 +313,11 @@ fn outside(rest: &str, previous: char, normal: &mut Normal) -> usize {
         return 0;
     }
     let body = &rest[line..];
+    let lines = block_lines(&rest[..line], body, normal);
+    if lines > 0 {
+        normal.text.push_str(&rest[..line + lines]);
+        return line + lines;
+    }
     let blank: usize = body.split_inclusive('\n').take_while(|line| line.trim().is_empty()).map(str::len).sum();
     let comment = body[blank..].trim_start_matches(' ');
     if blank == 0 || !comment.starts_with('#') {
@@ -317,6 +333,20 @@ fn outside(rest: &str, previous: char, normal: &mut Normal) -> usize {
     line + blank + indented
 }
 
+/// The length of the lines of a block scalar: those as deep as the first, and blank ones between them. 0 without a first
+/// line right below the header that is deeper than the header's own.
+fn block_lines(header: &str, body: &str, normal: &Normal) -> usize {
+    let blanks = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let above = normal.text.rsplit('\n').next().map_or(0, blanks);
+    let word = header[1..].split([' ', '\n', '\r']).next().unwrap_or_default();
+    let indent = blanks(body);
+    if !matches!(word, "" | "-" | "+") || indent <= above || body.trim_start_matches(' ').starts_with(['\n', '\r', '#']) {
+        return 0;
+    }
+    let inside = |line: &&str| blanks(line) >= indent || line.trim_end_matches(['\n', '\r']).is_empty();
+    body.split_inclusive('\n').take_while(inside).map(str::len).sum()
+}
+
 fn escaped(rest: &str, normal: &mut Normal) -> usize {
     let taken = rest.chars().take(2).map(char::len_utf8).sum();
     normal.text.push_str(&rest[..taken]);
@@ -330,12 +360,12 @@ fn escaped(rest: &str, normal: &mut Normal) -> usize {
 const CONTINUATION: &str = "                                        ";
 
 fn indent(normal: &mut Normal) {
-    normal.shifts.push(Shift { at: normal.text.len(), bytes: -(CONTINUATION.len() as isize) });
+    shift(&mut normal.shifts, normal.text.len(), -(CONTINUATION.len() as isize));
     normal.text.push_str(CONTINUATION);
 }
 
 fn remove(bytes: usize, normal: &mut Normal) {
     if bytes > 0 {
-        normal.shifts.push(Shift { at: normal.text.len(), bytes: bytes as isize });
+        shift(&mut normal.shifts, normal.text.len(), bytes as isize);
     }
 }
