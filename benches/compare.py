@@ -70,9 +70,9 @@ class Lab:
 
 
 class Row:
-    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None):
+    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None, less=0.0):
         self.name, self.command, self.runs, self.peer_runs = name, command, runs, peer_runs
-        self.must, self.memory, self.slow, self.rops, self.scale, self.prepare = must, memory, slow, rops, scale, prepare
+        self.must, self.memory, self.slow, self.rops, self.scale, self.prepare, self.less = must, memory, slow, rops, scale, prepare, less
 
 
 def measure(lab, row, tools):
@@ -242,6 +242,8 @@ def verbs(lab, options, encrypt):
         lab.write("plain.yaml", "password: one\nuser: two\n")
         lab.run([options.sops, "encrypt", "--age", lab.recipient, "plain.yaml"], None, lab.path("flat.yaml"))
 
+    # What the shell of exec-env needs itself.
+    shell = statistics.median(lab.run(["/bin/sh", "-c", "true"])[0] for _ in range(21))
     loop = [shutil.which("xargs"), "-n1", options.sops, "--config", "keys/.sops.yaml"]
     index = '["stringData"]["key-005000"]'
     programs = {"kveil": options.kveil, "sops": options.sops}
@@ -253,7 +255,7 @@ def verbs(lab, options, encrypt):
         Row("updatekeys of 500 files", update, 5, 1, must=30, scale=count / share, prepare=restore),
         Row("rotate 500 files", rotate, 5, 1, must=30, scale=count / share, prepare=restore),
         Row("set one of 10,000 values", set_one, 7, 5, must=20, prepare=one_file),
-        Row("exec-env of two values", run_env, 21, 11, must=8, prepare=one_file),
+        Row("exec-env of two values, until its shell starts", run_env, 21, 11, must=8, prepare=one_file, less=shell),
     ]
 
 
@@ -261,7 +263,7 @@ def report(row, result):
     """Prints the row; the bounds that it misses."""
     own, own_memory = result["kveil"]
     sops, sops_memory = result["sops"]
-    sops *= row.scale
+    own, sops = own - row.less, (sops - row.less) * row.scale
     ratio = sops / own
     missed = []
     if row.must and ratio < row.must:

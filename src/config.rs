@@ -27,6 +27,8 @@ const CREATION_RULES: &str = "creation_rules";
 const DESTINATION_RULES: &str = "destination_rules";
 const STORES: &str = "stores";
 const NAMES: &str = "names";
+/// Bytes of a comment that can be a label; a longer one is prose.
+const MAX_LABEL: usize = 60;
 /// SOPS ignores it; people keep their anchors there.
 const KEYS: &str = "keys";
 const TOP_FIELDS: [&str; 5] = [CREATION_RULES, DESTINATION_RULES, STORES, NAMES, KEYS];
@@ -106,6 +108,7 @@ pub fn parse(text: &str, file: &str) -> Result<Config> {
     if root != NONE {
         let mut reader = Reader::new(&document);
         config.read(&mut reader, root);
+        config.read_labels(&document);
         config.findings = reader.finish(file)?;
     }
     Ok(config)
@@ -190,6 +193,25 @@ impl Config {
         let mut error = first.error(&self.file);
         error.hints.extend(findings.map(|finding| finding.line(&self.file)));
         Err(error)
+    }
+}
+
+impl Config {
+    /// People write beside a recipient whose it is: a comment on its line is its label, where `names` has none.
+    fn read_labels(&mut self, document: &Document<'_>) {
+        for comment in document.comments.iter().filter(|comment| comment.inline) {
+            let start = comment.span.start as usize;
+            let before = document.nodes.partition_point(|node| node.span.start < comment.span.start);
+            let Some(id) = before.checked_sub(1) else { continue };
+            let node = &document.nodes[id];
+            let text = document.key_text(id as crate::document::NodeId).trim();
+            let label = document.slice(comment.span).trim_start_matches('#').trim();
+            let beside = node.span.end as usize >= document.line_start(start) && !label.is_empty() && label.len() <= MAX_LABEL;
+            let named = self.names.iter().any(|(known, _)| known == text);
+            if beside && !named && self.rules.iter().any(|rule| rule.groups.iter().flatten().any(|spec| spec.text == text)) {
+                self.names.push((text.to_owned(), label.to_owned()));
+            }
+        }
     }
 }
 

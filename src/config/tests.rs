@@ -419,3 +419,13 @@ fn no_cut_or_changed_text_panics() {
         }
     }
 }
+
+#[test]
+fn a_comment_beside_a_recipient_is_its_label() {
+    let text = format!(
+        "names: {{97C5: ci}}\ncreation_rules:\n- age:\n  - {A} # anna\n  # not a label\n  pgp: 97C5 # other\n- pgp: ABCD # {}\n",
+        "x".repeat(61)
+    );
+    let config = parse(&text, ".sops.yaml").unwrap();
+    assert_eq!(config.names, [("97C5".to_owned(), "ci".to_owned()), (A.to_owned(), "anna".to_owned())]);
+}

@@ -440,6 +440,9 @@ pub fn with_block_of(earlier: &Document<'_>, text: &str, metadata: &value::Value
     let patched = edits.apply(earlier.source);
     let end = patched.len() - (earlier.source.len() - old.end as usize);
     let wanted = &patched[old.start as usize..end];
+    if text.contains(wanted) {
+        return None;
+    }
     let document = format.parse(text).ok()?;
     // A block fits into neither brackets nor what was brackets.
     if document.node(document.parts.first()?.root).flow != earlier.node(earlier.parts.first()?.root).flow {
