@@ -140,6 +140,26 @@ fn a_weakened_rule_brings_no_value_into_clear() {
 }
 
 #[test]
+fn strictly_as_sops_nothing_comes_into_clear_either() {
+    let sandbox = decrypted();
+    let weaker = || sandbox.sops(["encrypt", "-i", "--encrypted-regex", "^user$", "secret.yaml"]);
+    let refusal = weaker().env("KVEIL_STRICT", "1").run().refused(1);
+    assert!(refusal.contains("stringData.password"), "{refusal}");
+    assert_eq!(text(&sandbox, "secret.yaml"), SECRET);
+    weaker().run().ok();
+    assert!(text(&sandbox, "secret.yaml").contains("hunter2-plain"));
+}
+
+#[test]
+fn flags_count_beside_the_earlier_version() {
+    let sandbox = decrypted();
+    std::fs::remove_file(sandbox.path(".sops.yaml")).unwrap();
+    let said = sandbox.kveil(["encrypt", "-i", "--encrypted-regex", "^stringData$", "secret.yaml"]).run();
+    assert!(said.err.contains("encrypted_regex: ^stringData$, by flag"), "{}", said.err);
+    assert!(text(&sandbox, "secret.yaml").contains("encrypted_regex: ^stringData$"));
+}
+
+#[test]
 fn without_an_identity_everything_is_new_and_a_damaged_version_is_an_error() {
     let sandbox = decrypted();
     let said = sandbox.kveil(["encrypt", "-i", "secret.yaml"]).env("HOME", sandbox.tmp()).env("XDG_CONFIG_HOME", sandbox.tmp()).run();

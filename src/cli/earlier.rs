@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::settings::Decision;
+use super::settings::{Asked, Decision};
 use super::{clock, report};
 use crate::datakey::rewrap;
 use crate::document::{Document, Format};
@@ -44,7 +44,7 @@ pub struct Earlier {
 pub struct Repositories(Vec<Repository>);
 
 impl Repositories {
-    /// Finds them. None under the name `sops`, unless `KVEIL_INCREMENTAL=1` asks for it.
+    /// Finds them. None under the name `sops`, unless `KVEIL_INCREMENTAL=1` or `KVEIL_STRICT=1` asks for it.
     ///
     /// # Errors
     /// `Unreadable` (2): git is in trouble.
@@ -71,8 +71,14 @@ impl Repositories {
     }
 }
 
-fn wanted(context: &Context) -> bool {
+/// Whether earlier versions are gone on from: not under the name `sops`, unless `KVEIL_INCREMENTAL=1` asks for it.
+fn incremental(context: &Context) -> bool {
     !context.is_sops() || context.environment.var("KVEIL_INCREMENTAL").is_some_and(|value| value == "1")
+}
+
+/// Whether they are looked at: `KVEIL_STRICT=1` refuses what would come into clear, whatever else is asked.
+fn wanted(context: &Context) -> bool {
+    incremental(context) || context.is_strict()
 }
 
 /// The earlier versions of all files to be written.
@@ -150,19 +156,23 @@ impl Earlier {
     ///
     /// # Errors
     /// Its block can't be read.
-    pub fn decision(&self, plain: &Document<'_>, mac_only_encrypted: bool) -> Result<Decision> {
+    pub fn decision(&self, plain: &Document<'_>, asked: &Asked<'_>) -> Result<Decision> {
         let metadata = pipeline::metadata_of(&plain.format.parse(&self.text)?)?;
+        let (selection, because) = match asked.selectors.chosen()? {
+            Some((kind, text)) => (Selection::new(kind, &text)?, "by flag"),
+            None => (Selection::of_metadata(metadata.selector.as_ref()), "as in the earlier version"),
+        };
         let plan = Plan {
             groups: rewrap::recipients(&metadata),
             threshold: metadata.threshold.filter(|_| metadata.groups.len() > 1),
-            selection: Selection::of_metadata(metadata.selector.as_ref()),
-            mac_only_encrypted: mac_only_encrypted || metadata.mac_only_encrypted,
+            selection,
+            mac_only_encrypted: asked.mac_only_encrypted || metadata.mac_only_encrypted,
             indent: None,
-            layout: !crate::kubernetes::lists_sops_fields(plain),
+            layout: asked.layout && !crate::kubernetes::lists_sops_fields(plain),
             lenient: false,
             now: clock::now(),
         };
-        Ok(Decision { plan, rule: None, because: "as in the earlier version", names: Vec::new() })
+        Ok(Decision { plan, rule: None, because, names: Vec::new() })
     }
 }
 
@@ -197,12 +207,13 @@ impl Incremental {
     /// Those of [`pipeline::encrypt`]; `MacMismatch` (51) if the earlier version was changed without its data key.
     pub fn encrypt(
         &self,
+        context: &Context,
         earlier: &Earlier,
         plain: &Document<'_>,
         plan: &Plan,
         identities: &Identities,
     ) -> Result<(Sealed, Option<String>)> {
-        if self.fresh {
+        if self.fresh || self.update.is_none() && !incremental(context) {
             return Ok((pipeline::encrypt(plain, plan, identities)?, None));
         }
         let place = &earlier.place;

@@ -16,11 +16,10 @@ use crate::document::edit::Edits;
 use crate::document::{Document, Format, bytes, example};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
-use crate::metadata::{self, Metadata};
+use crate::metadata;
 use crate::pipeline::{self, next};
 use crate::recipient::Identities;
 use crate::seal::decrypt::is_encrypted;
-use crate::select::Selection;
 use crate::source::private::{Places, Private};
 use crate::source::{self, Source, signals};
 
@@ -204,25 +203,18 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let identities = Identities::new(context.environment.clone());
     let opened = next::open(&text, format, &identities, &order, args.ignore_mac);
     identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
-    let opened = opened?;
+    let mut opened = opened?;
+    // An edit raises the version to the one that is written (SOPS).
+    opened.metadata.version = metadata::written_version(Some(&opened.metadata.version));
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", path.display())));
     let view = View { opened: &opened, decoded: !context.is_sops() && !args.raw, block: args.show_master_keys && !format.is_bytes() };
     let session = Session::begin(context, path, format, view.shown()?)?;
     let sealed = session.until_accepted(|edited| {
         let plain = view.taken_back(edited).map_err(unreadable)?;
-        if plain == opened.plain { Err(Error::new(Kind::Unchanged, UNCHANGED)) } else { reseal(&opened, &plain) }
+        if plain == opened.plain { Err(Error::new(Kind::Unchanged, UNCHANGED)) } else { next::reseal(&opened, &plain, &clock::now()) }
     })?;
     refuse_changed(path, Some(&text), &sealed)?;
     write(context, args, path, &sealed)
-}
-
-/// The next version; an edit raises the version to the one that is written (SOPS).
-fn reseal(opened: &next::Opened<'_>, plain: &str) -> Result<Zeroizing<String>> {
-    let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
-    let version = metadata::written_version(Some(&opened.metadata.version));
-    let metadata = Metadata { last_modified: clock::now(), version, ..opened.metadata.clone() };
-    let document = opened.document.format.parse_plain(plain)?;
-    Ok(next::reseal_as(opened, &document, &next::Next { selection: &selection, metadata, data_key: None })?.text)
 }
 
 fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {

@@ -293,7 +293,7 @@ impl Work<'_> {
         let incremental = &self.args.incremental;
         let Some(earlier) = earlier else { return Ok((pipeline::encrypt(document, &decision.plan, &self.identities)?, None)) };
         incremental.refuse_clear(self.context, earlier, document, &decision.plan.selection)?;
-        incremental.encrypt(earlier, document, &decision.plan, &self.identities)
+        incremental.encrypt(self.context, earlier, document, &decision.plan, &self.identities)
     }
 
     /// Where neither a rule nor a flag says anything, a file that was decrypted goes back to whom it was for.
@@ -303,11 +303,6 @@ impl Work<'_> {
             Some(found) => settings::matching(self.context, found, path)?.is_some(),
             None => false,
         };
-        if let Some(earlier) = earlier.filter(|_| !ruled)
-            && args.recipients.group(self.context)?.is_empty()
-        {
-            return earlier.decision(document, args.mac_only_encrypted);
-        }
         let asked = Asked {
             common: &args.common,
             recipients: &args.recipients,
@@ -315,6 +310,11 @@ impl Work<'_> {
             mac_only_encrypted: args.mac_only_encrypted,
             layout: !args.no_layout,
         };
+        if let Some(earlier) = earlier.filter(|_| !ruled)
+            && args.recipients.group(self.context)?.is_empty()
+        {
+            return earlier.decision(document, &asked);
+        }
         settings::decide(self.context, &asked, found, path, document)
     }
 

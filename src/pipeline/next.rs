@@ -85,7 +85,8 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
     let document = opened.document.format.parse_plain(plain)?;
-    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: None })?.text)
+    let layout = !kubernetes::lists_sops_fields(&document);
+    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, layout, data_key: None })?.text)
 }
 
 /// How the next version of a file is encrypted.
@@ -94,6 +95,8 @@ pub struct Next<'n> {
     pub selection: &'n Selection,
     /// Recipients, selector, time and version of the next version.
     pub metadata: Metadata,
+    /// Whether a layout record may be written.
+    pub layout: bool,
     /// A new data key, which `metadata` has wrapped; [`None`] keeps the old one, and with it what is unchanged.
     pub data_key: Option<&'n DataKey>,
 }
@@ -113,7 +116,7 @@ pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> 
             cipher: &cipher,
             metadata: next.metadata.clone(),
             indent: format.block_indent(&opened.document),
-            layout: !kubernetes::lists_sops_fields(plain),
+            layout: next.layout,
             lenient: true,
             earlier: Some(&earlier),
         };
@@ -121,7 +124,7 @@ pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> 
         if let Some(text) = document::with_block_of(&opened.document, &sealed.text, &sealed.metadata.write()) {
             sealed.text = text;
         }
-        verify::check(plain, &sealed.text, &cipher, !kubernetes::lists_sops_fields(plain))?;
+        verify::check(plain, &sealed.text, &cipher, next.layout)?;
         Ok(sealed)
     };
     // Another writer's style that doesn't carry the new text is no reason to refuse.
@@ -151,7 +154,8 @@ pub fn rotate(
         ..opened.metadata.clone()
     };
     let document = opened.document.format.parse_plain(&opened.plain)?;
-    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, data_key: Some(&data_key) })?.text)
+    let layout = !kubernetes::lists_sops_fields(&document);
+    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) })?.text)
 }
 
 /// Fields of a key group that aren't known here stay with it.
@@ -236,7 +240,7 @@ mod tests {
             let plain = format.parse(&opened.plain).unwrap();
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
             let metadata = Metadata { last_modified: NOW.to_owned(), ..opened.metadata.clone() };
-            match reseal_as(&opened, &plain, &Next { selection: &selection, metadata, data_key: None }) {
+            match reseal_as(&opened, &plain, &Next { selection: &selection, metadata, layout: true, data_key: None }) {
                 Ok(next) if next.text.as_str() == text => {}
                 Ok(next) => changed.push(format!("{name}: {:#?}", differing(&text, &next.text))),
                 Err(error) => changed.push(format!("{name}: {error}")),

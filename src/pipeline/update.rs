@@ -62,7 +62,7 @@ fn kept(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &Ide
     let old = &opened.metadata;
     let metadata = rewrap::rewrap(&opened.data_key, old, &plan.groups, plan.threshold.or(old.threshold), identities)?;
     let metadata = Metadata { last_modified: plan.now.clone(), version: metadata::written_version(Some(&old.version)), ..metadata };
-    let sealed = next::reseal_as(opened, plain, &Next { selection: &plan.selection, metadata, data_key: None })?;
+    let sealed = next::reseal_as(opened, plain, &Next { selection: &plan.selection, metadata, layout: plan.layout, data_key: None })?;
     Ok(if sealed.kept > 0 || sealed.encrypted == 0 { Some(sealed) } else { None })
 }
 
@@ -80,7 +80,7 @@ fn renewed(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &
         mac_only_encrypted: plan.mac_only_encrypted,
         ..opened.metadata.clone()
     };
-    next::reseal_as(opened, plain, &Next { selection: &plan.selection, metadata, data_key: Some(&data_key) })
+    next::reseal_as(opened, plain, &Next { selection: &plan.selection, metadata, layout: plan.layout, data_key: Some(&data_key) })
 }
 
 /// The key paths of values that the earlier version holds encrypted and that `selection` would leave in clear. No key is
@@ -174,6 +174,16 @@ mod tests {
         let moved = SECRET.replace("  a: one\n", "").replace("stringData:\n", "stringData:\n  z: new\n") + "  a: one\n";
         let next = updated(&old, &moved, &plan(&[1], "^stringData$")).unwrap();
         assert_eq!((changed_lines(&old, &next.sealed.text), next.sealed.kept), (3, 3));
+    }
+
+    #[test]
+    fn no_record_is_written_where_none_may_be() {
+        let odd = SECRET.replace("a: one", "a: \"\\x6fne\"");
+        let recorded = |layout: bool| {
+            let plan = Plan { layout, ..plan(&[1], "^stringData$") };
+            updated(&sealed(&[1]), &odd, &plan).unwrap().sealed.text.contains("kveil_layout")
+        };
+        assert!(recorded(true) && !recorded(false));
     }
 
     #[test]

@@ -18,7 +18,7 @@ static SEEN: LazyLock<Mutex<HashMap<PathBuf, Stamp>>> = LazyLock::new(Mutex::def
 /// Changes of a file within this time may leave its time as it is: file systems count in steps of up to two seconds.
 const STEP: Duration = Duration::from_secs(2);
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Stamp {
     identity: (u64, u64),
     size: u64,
@@ -53,11 +53,11 @@ pub fn note(path: &Path, before: &Metadata, bytes: &[u8]) {
 /// # Errors
 /// `Unwritable` (3); nothing may be written then.
 pub fn check(path: &Path) -> Result<()> {
-    let Ok(seen) = SEEN.lock() else { return Ok(()) };
-    let Some(stamp) = seen.get(&name(path)) else { return Ok(()) };
+    // The lock isn't held while the file is read: other files wait for it.
+    let Some(stamp) = SEEN.lock().ok().and_then(|seen| seen.get(&name(path)).cloned()) else { return Ok(()) };
     let Ok(metadata) = fs::metadata(path) else { return Err(changed(path, "gone")) };
     let content = stamp.content.and_then(|_| fs::read(path).ok()).map(|bytes| Sha256::digest(bytes).into());
-    if (Stamp { content, ..Stamp::of(&metadata) }) == *stamp { Ok(()) } else { Err(changed(path, "changed")) }
+    if (Stamp { content, ..Stamp::of(&metadata) }) == stamp { Ok(()) } else { Err(changed(path, "changed")) }
 }
 
 /// What this process wrote itself is no change by others.
