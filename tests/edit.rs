@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sandbox::{Call, RECIPIENT_1, Sandbox, tool};
+use sandbox::{Call, RECIPIENT_1, RECIPIENT_2, Sandbox, tool};
 
 const PLAIN: &str =
     "# kept\ntoken: 'hunter2-hunter2'   # as it is\nuser:   admin\nlist: [one, two]\nfolded: >-\n  a long\n  text\nport: 5\n";
@@ -195,6 +195,41 @@ fn a_file_that_changed_meanwhile_is_left_and_both_are_kept() {
     assert_eq!(decrypted(&sandbox, "e.edited.yaml"), PLAIN.replace("admin", "root"));
     edit(&sandbox, &lines, "e.yaml").run().refused(3);
     assert!(sandbox.path("e.edited-1.yaml").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_the_edit_beside_it() {
+    let sandbox = with(PLAIN);
+    std::fs::hard_link(sandbox.path("e.yaml"), sandbox.path("other-name.yaml")).unwrap();
+    let before = sandbox.read("e.yaml");
+    let reason = edit(&sandbox, "sed -i s/admin/root/ \"$1\"", "e.yaml").run().refused(3);
+    assert!(reason.contains("e.edited.yaml"), "{reason}");
+    assert_eq!(sandbox.read("e.yaml"), before);
+    assert_eq!(decrypted(&sandbox, "e.edited.yaml"), PLAIN.replace("admin", "root"));
+}
+
+#[test]
+fn an_edit_brings_nothing_into_clear_unseen() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("p.yaml", "x: in-clear\n# secret\npw: hunter2-hunter2\n");
+    let sealed = sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "--encrypted-comment-regex", "secret", "p.yaml"]).run().ok();
+    sandbox.write("e.yaml", &sealed);
+    let reason = edit(&sandbox, "sed -i /secret/d \"$1\"", "e.yaml").run().refused(1);
+    assert!(reason.contains("pw would come into clear") && !reason.contains("hunter2"), "{reason}");
+    assert_eq!(sandbox.read("e.yaml"), sealed);
+    edit(&sandbox, "sed -i /secret/d \"$1\"", "e.yaml").arg("--allow-clear").run().ok();
+    assert!(String::from_utf8(sandbox.read("e.yaml")).unwrap().contains("pw: hunter2"));
+}
+
+#[test]
+fn a_new_file_is_for_whom_its_rule_has() {
+    let sandbox = with(PLAIN);
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1}\n"));
+    let call = || edit(&sandbox, "echo 'a: mine' >\"$1\"", "new.yaml").args(["--age", RECIPIENT_2]);
+    assert!(call().run().refused(1).contains("--allow-recipient"));
+    assert!(!sandbox.home().join("where").exists() && !sandbox.path("new.yaml").exists());
+    call().args(["--allow-recipient", RECIPIENT_2]).run().ok();
+    assert!(sandbox.path("new.yaml").exists());
 }
 
 #[test]

@@ -176,29 +176,39 @@ impl Earlier {
     }
 }
 
+/// Refuses to let a value of `plain` come into clear that `old`, which is from `place`, holds encrypted. Under the name
+/// `sops` it only warns.
+///
+/// # Errors
+/// `Generic` (1) with the key paths.
+pub fn refuse_clear(context: &Context, old: &Document<'_>, place: &str, plain: &Document<'_>, selection: &Selection) -> Result<()> {
+    let cleared = update::cleared(old, plain, selection)?;
+    if cleared.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<&str> = cleared.iter().take(5).map(String::as_str).collect();
+    let more = if cleared.len() > shown.len() { format!(" and {} more", cleared.len() - shown.len()) } else { String::new() };
+    let message = format!("{}{more} would come into clear, {place} has it encrypted", shown.join(", "));
+    if !context.is_strict() {
+        report::warning(context, &message);
+        return Ok(());
+    }
+    let error = Error::new(Kind::Generic, message);
+    Err(error
+        .hint("fewer values are selected than before: correct the rule, the flag or the comment")
+        .hint("if they are no secrets: --allow-clear"))
+}
+
 impl Incremental {
-    /// Refuses to let a value come into clear that the earlier version holds encrypted. Under the name `sops` it only warns.
+    /// As [`refuse_clear`], unless `--allow-clear` is given.
     ///
     /// # Errors
-    /// `Generic` (1) with the key paths.
+    /// As there.
     pub fn refuse_clear(&self, context: &Context, earlier: &Earlier, plain: &Document<'_>, selection: &Selection) -> Result<()> {
         if self.allow_clear {
             return Ok(());
         }
-        let old = plain.format.parse(&earlier.text)?;
-        let cleared = update::cleared(&old, plain, selection)?;
-        if cleared.is_empty() {
-            return Ok(());
-        }
-        let shown: Vec<&str> = cleared.iter().take(5).map(String::as_str).collect();
-        let more = if cleared.len() > shown.len() { format!(" and {} more", cleared.len() - shown.len()) } else { String::new() };
-        let message = format!("{}{more} would come into clear, {} has it encrypted", shown.join(", "), earlier.place);
-        if !context.is_strict() {
-            report::warning(context, &message);
-            return Ok(());
-        }
-        let error = Error::new(Kind::Generic, message);
-        Err(error.hint("the rule or a flag selects fewer values than before: correct it").hint("if they are no secrets: --allow-clear"))
+        refuse_clear(context, &plain.format.parse(&earlier.text)?, &earlier.place, plain, selection)
     }
 
     /// Encrypts `plain` over its earlier version; what that gives up is said in a line.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
+use super::consent::Consent;
 use super::context::Context;
+use super::earlier::refuse_clear;
 use super::editor::Editor;
 use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
-use super::settings::{self, Asked, Decision};
+use super::settings::{self, Asked, Configs, Decision};
 use super::{clock, report};
 use crate::document::edit::Edits;
 use crate::document::{Document, Format, bytes, example};
@@ -18,8 +20,9 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::metadata;
 use crate::pipeline::{self, next};
-use crate::recipient::Identities;
+use crate::recipient::{Identities, RecipientSpec};
 use crate::seal::decrypt::is_encrypted;
+use crate::select::Selection;
 use crate::source::private::{Places, Private};
 use crate::source::{self, Source, signals};
 
@@ -45,6 +48,11 @@ pub struct Args {
     /// Write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long)]
     write_through: bool,
+    /// Let values that the file holds encrypted come into clear
+    #[arg(long)]
+    allow_clear: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     order: DecryptionOrder,
     #[command(flatten)]
@@ -211,7 +219,14 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let session = Session::begin(context, path, format, view.shown()?)?;
     let sealed = session.until_accepted(|edited| {
         let plain = view.taken_back(edited).map_err(unreadable)?;
-        if plain == opened.plain { Err(Error::new(Kind::Unchanged, UNCHANGED)) } else { next::reseal(&opened, &plain, &clock::now()) }
+        if plain == opened.plain {
+            return Err(Error::new(Kind::Unchanged, UNCHANGED));
+        }
+        if !args.allow_clear {
+            let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+            refuse_clear(context, &opened.document, "the file", &format.parse_plain(&plain)?, &selection)?;
+        }
+        next::reseal(&opened, &plain, &clock::now())
     })?;
     refuse_changed(path, Some(&text), &sealed)?;
     write(context, args, path, &sealed)
@@ -226,7 +241,8 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let format = format_of(args, path, "")?;
     let shown = example::of(format.name());
     // Recipients are missed before the editor is open, not after.
-    decide(context, args, path, &format.parse_plain(shown)?)?;
+    let decision = decide(context, args, path, &format.parse_plain(shown)?)?;
+    consent(context, args, path, &decision)?;
     let session = Session::begin(context, path, format, Zeroizing::new(shown.to_owned()))?;
     let sealed = session.until_accepted(|edited| {
         format.refuse_plain(edited).map_err(unreadable)?;
@@ -255,6 +271,13 @@ fn decide(context: &Context, args: &Args, path: &Path, document: &Document<'_>) 
     settings::decide(context, &asked, found.as_deref(), &target, document)
 }
 
+/// For whom a new file is encrypted is asked once, before there is anything to lose.
+fn consent(context: &Context, args: &Args, path: &Path, decision: &Decision) -> Result<()> {
+    let (configs, target) = (Configs::new(context, &args.common), context.directory.join(path));
+    let recipients: Vec<RecipientSpec> = decision.plan.groups.iter().flatten().cloned().collect();
+    args.consent.check(&configs, configs.find(Some(&target))?.as_deref(), &target, &recipients)
+}
+
 fn format_of(args: &Args, path: &Path, text: &str) -> Result<&'static dyn Format> {
     let format = args.types.input(&path.display().to_string(), text)?;
     if args.types.output(format)?.name() != format.name() {
@@ -270,10 +293,17 @@ fn refuse_changed(path: &Path, before: Option<&Zeroizing<String>>, sealed: &str)
     if now.as_deref().map(String::as_str) == before.map(|text| text.as_str()) {
         return Ok(());
     }
-    let kept = free_name(path);
-    source::write(&kept, sealed, true)?;
     let error = Error::new(Kind::Unwritable, "the file was changed on disk while it was edited, and is left as it is now");
-    Err(error.hint(format!("your version is in {}, encrypted", kept.display())).hint("bring both together, and remove that file"))
+    Err(keep(path, sealed, error))
+}
+
+/// What was edited is kept beside a file that can't be written.
+fn keep(path: &Path, sealed: &str, error: Error) -> Error {
+    let kept = free_name(path);
+    match source::write(&kept, sealed, true) {
+        Ok(()) => error.hint(format!("your version is in {}, encrypted", kept.display())).hint("bring both together, and remove that file"),
+        Err(_) => error,
+    }
 }
 
 /// `secret.edited.yaml` beside `secret.yaml`: with the same ending, so that it is read as the same format.
@@ -288,7 +318,9 @@ fn free_name(path: &Path) -> PathBuf {
 }
 
 fn write(context: &Context, args: &Args, path: &Path, sealed: &str) -> Result<()> {
-    if args.write_through && path.exists() { source::write_through(path, sealed) } else { source::write(path, sealed, false) }?;
+    let written =
+        if args.write_through && path.exists() { source::write_through(path, sealed) } else { source::write(path, sealed, false) };
+    written.map_err(|error| keep(path, sealed, error))?;
     report::note(context, &format!("{}: encrypted and written", path.display()));
     Ok(())
 }
