@@ -140,6 +140,41 @@ fn a_weakened_rule_brings_no_value_into_clear() {
 }
 
 #[test]
+fn a_rule_that_selects_nothing_any_more_is_no_reason_to_pass_a_file_over() {
+    let sandbox = decrypted();
+    git(&sandbox, "git add secret.yaml");
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1}\n    encrypted_regex: ^passwort$\n"));
+    for arguments in [&["encrypt", "--staged"][..], &["encrypt", "-i", "."], &["encrypt", "-i", "--dry-run", "secret.yaml"]] {
+        let reason = sandbox.kveil(arguments).run().refused(1);
+        assert!(reason.contains("stringData.password"), "{arguments:?}: {reason}");
+        assert_eq!(text(&sandbox, "secret.yaml"), SECRET);
+    }
+}
+
+#[test]
+fn a_repository_inside_another_has_its_own_versions() {
+    let sandbox = decrypted();
+    git(
+        &sandbox,
+        "mkdir sub && cp .sops.yaml sub && cp sealed.yaml sub/inner.yaml && cd sub && git init -q && git add . && git commit -qm inner",
+    );
+    sandbox.write("sub/.sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1}\n    encrypted_regex: ^user$\n"));
+    sandbox.write("sub/inner.yaml", SECRET);
+    let done = sandbox.kveil(["encrypt", "-i", "secret.yaml", "sub/inner.yaml"]).run();
+    assert!(done.code == 1 && done.err.contains("stringData.password"), "{}", done.err);
+    assert_eq!(text(&sandbox, "sub/inner.yaml"), SECRET);
+}
+
+#[cfg(unix)]
+#[test]
+fn plain_text_that_git_keeps_in_the_index_is_told() {
+    let sandbox = decrypted();
+    git(&sandbox, "git add secret.yaml && git update-index --assume-unchanged secret.yaml");
+    let done = sandbox.kveil(["encrypt", "--staged"]).run();
+    assert!(done.code == 1 && done.err.contains("left its plain text in the index"), "{}", done.err);
+}
+
+#[test]
 fn strictly_as_sops_nothing_comes_into_clear_either() {
     let sandbox = decrypted();
     let weaker = || sandbox.sops(["encrypt", "-i", "--encrypted-regex", "^user$", "secret.yaml"]);

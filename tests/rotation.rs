@@ -76,6 +76,56 @@ fn an_entry_that_someone_copied_in_gets_no_data_key() {
     sandbox.sops(["rotate", "-i", "secret.yaml"]).run().ok();
 }
 
+/// A file in which recipient 2's entry was copied by someone who isn't of the rule, and is labelled as recipient 3's.
+fn planted() -> (Sandbox, String) {
+    let sandbox = ready();
+    let three = std::fs::read_to_string(key("age3.txt")).unwrap();
+    let three = three.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned();
+    sandbox.kveil(["recipients", "add", "--no-config", &three, "secret.yaml"]).run().ok();
+    (sandbox, three)
+}
+
+#[test]
+fn no_verb_that_wraps_anew_takes_a_planted_entry_along() {
+    let (sandbox, three) = planted();
+    let before = text(&sandbox);
+    let refused = |arguments: &[&str]| {
+        let reason = sandbox.kveil(arguments).run().refused(1);
+        assert!(reason.contains(&three) && reason.contains("--allow-recipient"), "{arguments:?}: {reason}");
+        assert_eq!(text(&sandbox), before, "{arguments:?}");
+    };
+    refused(&["rotate", "-i", "secret.yaml"]);
+    refused(&["recipients", "remove", "--no-config", RECIPIENT_2, "secret.yaml"]);
+    refused(&["groups", "add", "-i", "-f", "secret.yaml", "--age", RECIPIENT_2]);
+    sandbox.kveil(["recipients", "remove", "--no-config", "--allow-recipient", &three, RECIPIENT_2, "secret.yaml"]).run().ok();
+}
+
+#[test]
+fn a_broken_configuration_lets_no_one_in() {
+    let (sandbox, _) = planted();
+    let before = text(&sandbox);
+    for broken in ["creation_rules: [", "creation_rules:\n  - path_regex: '('\n    age: x\n"] {
+        sandbox.write(".sops.yaml", broken);
+        sandbox.kveil(["rotate", "-i", "secret.yaml"]).run().refused(1);
+        sandbox.kveil(["recipients", "remove", "--no-config", RECIPIENT_2, "secret.yaml"]).run().refused(1);
+        assert_eq!(text(&sandbox), before, "{broken}");
+    }
+}
+
+#[test]
+fn a_label_stands_for_no_other_recipient_and_for_one_only() {
+    let sandbox = ready();
+    let before = text(&sandbox);
+    let rule = format!("creation_rules:\n  - age: {RECIPIENT_1},{RECIPIENT_2}\n");
+    sandbox.write(".sops.yaml", format!("names:\n  {RECIPIENT_1}: {RECIPIENT_2}\n{rule}"));
+    sandbox.kveil(["recipients", "remove", "--no-config", RECIPIENT_2, "secret.yaml"]).run().ok();
+    assert!(text(&sandbox).contains(RECIPIENT_1) && !text(&sandbox).contains(RECIPIENT_2));
+    sandbox.write("secret.yaml", &before);
+    sandbox.write(".sops.yaml", format!("names:\n  {RECIPIENT_1}: ana\n  {RECIPIENT_2}: ana\n{rule}"));
+    assert!(sandbox.kveil(["recipients", "remove", "ana", "secret.yaml"]).run().refused(1).contains("ana names 2 recipients"));
+    assert_eq!(text(&sandbox), before);
+}
+
 #[test]
 fn exit_codes_of_rotate_are_those_of_sops() {
     let sandbox = ready();

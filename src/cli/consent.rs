@@ -2,6 +2,7 @@
 //! key before a person who may decide has agreed.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::settings::{Configs, Found};
 use super::{ask, report};
@@ -28,6 +29,11 @@ impl Consent {
         let context = configs.context;
         let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(()) };
         let committed = configs.committed(found)?;
+        if context.is_strict() {
+            // A pattern that can't be read matches nothing, and would leave the file without a rule to hold against it.
+            found.config.strict()?;
+            committed.as_ref().map_or(Ok(()), |config| config.strict())?;
+        }
         let (config, place) = match &committed {
             Some(config) => (&**config, "the committed rule"),
             None => (&found.config, "the rule"),
@@ -47,6 +53,14 @@ impl Consent {
             return Ok(());
         }
         Err(refusal(message, &strangers, committed.is_some()))
+    }
+
+    /// The configuration to hold recipients against: one that can't be read is an error where consent is needed.
+    ///
+    /// # Errors
+    /// `Generic` (1) if it can't be read; under the name `sops` that is only a warning.
+    pub fn configuration(&self, configs: &Configs<'_>, target: &Path) -> Result<Option<Arc<Found>>> {
+        if configs.context.is_strict() { configs.find(Some(target)) } else { Ok(configs.find_leniently(target)) }
     }
 
     fn allows(&self, spec: &RecipientSpec) -> bool {

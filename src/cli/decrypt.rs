@@ -85,8 +85,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     for warning in identities.take_warnings() {
         report::warning(context, &warning);
     }
-    tell(context, args, &ran)?;
     left::note(context, &ran.done.iter().filter_map(|file| file.cleared.clone()).collect::<Vec<_>>());
+    tell(context, args, &ran)?;
     ran.settle(context, args.common.verbose, if args.handling.dry_run { "would be decrypted" } else { "decrypted" })
 }
 

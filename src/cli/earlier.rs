@@ -61,8 +61,11 @@ impl Repositories {
             return Ok(Repositories(repositories));
         }
         for folder in paths.iter().filter_map(|path| path.parent()).filter(|folder| folder.is_dir()) {
-            if !repositories.iter().any(|known| known.inside(folder).is_some())
+            // A repository inside another one is its own.
+            let top = folder.ancestors().find(|above| above.join(".git").exists()).and_then(|top| std::fs::canonicalize(top).ok());
+            if !repositories.iter().any(|known| Some(&known.top) == top.as_ref())
                 && let Some(repository) = Repository::at(&context.environment, &context.directory, folder)?
+                && !repositories.iter().any(|known| known.top == repository.top)
             {
                 repositories.push(repository);
             }
@@ -120,7 +123,7 @@ impl<'r> Baselines<'r> {
         if !self.wanted {
             return Ok(None);
         }
-        let earlier = match self.repositories.iter().find(|(repository, _)| repository.inside(path).is_some()) {
+        let earlier = match self.innermost(path) {
             Some((_, versions)) => committed(versions, path)?,
             // A device or a pipe holds no version, and the plain file itself none either.
             None if path.is_file() && !same_file(path, plain) => {
@@ -129,6 +132,13 @@ impl<'r> Baselines<'r> {
             None => None,
         };
         Ok(earlier.filter(|earlier| earlier.is_encrypted(format)))
+    }
+}
+
+impl<'r> Baselines<'r> {
+    fn innermost(&self, path: &Path) -> Option<&(&'r Repository, Versions<'r>)> {
+        let around = self.repositories.iter().filter(|(repository, _)| repository.inside(path).is_some());
+        around.max_by_key(|(repository, _)| repository.top.components().count())
     }
 }
 

@@ -127,8 +127,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     }
     let trees = targets.trees;
     let ran = files::work(context, targets, args.writes(), |target| work.one(target));
-    tell(context, args, &ran)?;
+    // The index first: whether anyone hears of it must not matter.
     let restaged = work.restage(&ran.done);
+    tell(context, args, &ran)?;
     if trees {
         refuse_nothing(&ran)?;
     }
@@ -168,6 +169,9 @@ fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
     }
     if targets.hold_stdin() && args.types.filename_override.is_none() {
         return refuse("standard input has no name to find its rule and format by", "give --filename-override NAME");
+    }
+    if targets.are_several() && args.types.filename_override.is_some() {
+        return refuse("one --filename-override can't name several files", "encrypt them one by one");
     }
     if targets.are_several() && !args.replaces() && !args.handling.dry_run && !args.output.as_deref().is_some_and(is_directory) {
         return refuse("several files can't share one output", "give -i, or --output DIR/");
@@ -268,6 +272,10 @@ impl Work<'_> {
         let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
         let earlier = self.baselines.earlier(&destination, path, document.format)?;
         let decision = self.decide(found.as_deref(), path, document, earlier.as_ref())?;
+        if let Some(earlier) = &earlier {
+            // Before anything is passed over: a rule that selects nothing any more is the worst of them.
+            self.args.incremental.refuse_clear(self.context, earlier, document, &decision.plan.selection)?;
+        }
         let dry = self.args.handling.dry_run;
         let values = if dry || !target.named { choice::values(document, &decision.plan.selection)? } else { 0 };
         if values == 0 && !target.named {
@@ -292,7 +300,6 @@ impl Work<'_> {
     fn encrypted(&self, document: &Document<'_>, decision: &Decision, earlier: Option<&Earlier>) -> Result<(Sealed, Option<String>)> {
         let incremental = &self.args.incremental;
         let Some(earlier) = earlier else { return Ok((pipeline::encrypt(document, &decision.plan, &self.identities)?, None)) };
-        incremental.refuse_clear(self.context, earlier, document, &decision.plan.selection)?;
         incremental.encrypt(self.context, earlier, document, &decision.plan, &self.identities)
     }
 

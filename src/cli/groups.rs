@@ -2,8 +2,10 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::consent::Consent;
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Recipients, Types};
+use super::settings::Configs;
 use super::{report, rewrite};
 use crate::datakey::{rewrap, unwrap};
 use crate::error::{Error, Kind, Result};
@@ -54,6 +56,8 @@ struct File {
     in_place: bool,
     #[command(flatten)]
     types: Types,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     order: DecryptionOrder,
     #[command(flatten)]
@@ -113,6 +117,10 @@ fn change(context: &Context, file: &File, groups: impl Fn(&Metadata) -> Result<G
     let format = file.types.input(&file.name, &text)?;
     let document = format.parse(&text).map_err(pipeline::as_generic)?;
     let metadata = pipeline::metadata_of(&document)?;
+    // The shares are wrapped for all anew; those who come by flag are consented to.
+    let (configs, target) = (Configs::new(context, &file.common), context.absolute(&file.name));
+    let found = file.consent.configuration(&configs, &target)?;
+    file.consent.check(&configs, found.as_deref(), &target, &rewrap::recipients(&metadata).concat())?;
     let (groups, threshold) = groups(&metadata)?;
     let identities = Identities::new(context.environment.clone());
     let data_key = unwrap(&metadata, &identities, &file.order.kinds()?)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args as ClapArgs, Subcommand};
 use zeroize::Zeroizing;
 
+use super::consent::Consent;
 use super::context::Context;
 use super::files::{self, Outcome as Ended};
 use super::flags::{Common, DecryptionOrder, Types};
@@ -67,6 +68,8 @@ struct Change {
     /// Leave the rules of .sops.yaml as they are
     #[arg(long)]
     no_config: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     handling: Handling,
 }
@@ -259,10 +262,25 @@ impl Outcome {
 /// What all files share.
 struct Work<'a> {
     files: &'a Files,
+    configs: Configs<'a>,
+    consent: &'a Consent,
     spec: RecipientSpec,
     direction: Direction,
     dry_run: bool,
     identities: Identities,
+}
+
+/// A recipient in its own notation, else the one of this label: a label never stands for what is a recipient itself.
+fn named(text: &str, names: &[(String, String)]) -> Result<RecipientSpec> {
+    recipient::read(text).or_else(|error| {
+        let these: Vec<&str> = names.iter().filter(|(_, name)| name == text).map(|(recipient, _)| recipient.as_str()).collect();
+        match these[..] {
+            [one] => recipient::read(one),
+            [] => Err(error),
+            _ => Err(Error::new(Kind::Generic, format!("{} names {} recipients", printable(text), these.len()))
+                .hint("name the recipient itself")),
+        }
+    })
 }
 
 fn change(context: &Context, files: &Files, recipient: &str, change: &Change, direction: Direction) -> Result<()> {
@@ -271,13 +289,20 @@ fn change(context: &Context, files: &Files, recipient: &str, change: &Change, di
     let targets = files.paths.resolve(context, Mode::Encrypted)?;
     let configs = Configs::new(context, &files.common);
     let names = names(&configs, &targets);
-    let text = names.iter().find(|(_, name)| name == recipient).map_or(recipient, |(text, _)| text);
-    let spec = recipient::read(text)?;
+    let spec = named(recipient, &names)?;
     // What can't be done to the rules is said before any file is touched.
     let rules = if change.no_config { Vec::new() } else { changed_configs(&configs, &targets, &spec, direction)? };
     let shown = settings::people(&[vec![spec.clone()]], &names);
     let dry_run = change.handling.dry_run;
-    let work = Work { files, spec, direction, dry_run, identities: Identities::new(context.environment.clone()) };
+    let work = Work {
+        files,
+        configs,
+        consent: &change.consent,
+        spec,
+        direction,
+        dry_run,
+        identities: Identities::new(context.environment.clone()),
+    };
     let ran = files::work(context, targets, !dry_run, |target| work.one(target).map(Ended::Done));
     work.identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
     if change.handling.report.is_some() {
@@ -336,7 +361,12 @@ impl Work<'_> {
         match self.direction {
             Direction::In if there => Ok(Outcome::AsItWas),
             Direction::Out if !there => Ok(Outcome::AsItWas),
-            Direction::In => self.add(path, &document, &metadata, groups),
+            // One group more wraps for the new recipient alone.
+            Direction::In if groups.len() == 1 => self.add(path, &document, &metadata, groups),
+            Direction::In => {
+                self.consented(path, &groups)?;
+                self.add(path, &document, &metadata, groups)
+            }
             Direction::Out => self.remove(path, document, metadata, groups),
         }
     }
@@ -357,12 +387,21 @@ impl Work<'_> {
             let error = Error::new(Kind::Generic, "a key group would be left without a recipient");
             return Err(error.hint("add another recipient first, or delete the file"));
         }
+        self.consented(path, &groups)?;
         let data_key = unwrap(&metadata, &self.identities, &self.files.order.kinds()?)?;
         let threshold = metadata.threshold;
         let opened = next::open_with(document, metadata, data_key, false)?;
         let text: Zeroizing<String> = next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?;
         self.write(path, &text)?;
         Ok(Outcome::Removed(opened.encrypted_paths()))
+    }
+
+    /// Who stays is wrapped for anew: not an entry that someone copied into the file.
+    fn consented(&self, path: &Path, groups: &[Vec<RecipientSpec>]) -> Result<()> {
+        let target = self.configs.context.directory.join(path);
+        let found = self.consent.configuration(&self.configs, &target)?;
+        let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|known| !rewrap::same(known, &self.spec)).cloned().collect();
+        self.consent.check(&self.configs, found.as_deref(), &target, &others)
     }
 
     fn write(&self, path: &Path, text: &str) -> Result<()> {

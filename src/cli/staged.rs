@@ -47,6 +47,7 @@ pub fn finish(context: &Context, repository: &Repository, done: &[(&str, &Staged
     }
     let paths: Vec<&Path> = done.iter().map(|(_, staged)| staged.path.as_path()).collect();
     repository.restage(&paths)?;
+    refuse_left_behind(repository, done)?;
     if delete {
         return delete_plain_text(context, repository, done);
     }
@@ -59,6 +60,19 @@ pub fn finish(context: &Context, repository: &Repository, done: &[(&str, &Staged
         "  encrypt --staged --delete-plaintext deletes such objects where nothing refers to them; now: git gc --prune=now",
     );
     Ok(())
+}
+
+/// git passes over files that it was told to take as unchanged: their plain text would be committed.
+fn refuse_left_behind(repository: &Repository, done: &[(&str, &Staged)]) -> Result<()> {
+    let still = repository.staged()?;
+    let left = |old: &Staged| still.iter().any(|now| now.path == old.path && now.object == old.object);
+    match done.iter().find(|(_, old)| left(old)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let error = Error::new(Kind::Generic, "git left its plain text in the index").in_file(name);
+            Err(error.hint("git update-index --no-assume-unchanged --no-skip-worktree FILE, and git add it, before you commit"))
+        }
+    }
 }
 
 fn delete_plain_text(context: &Context, repository: &Repository, done: &[(&str, &Staged)]) -> Result<()> {

@@ -201,9 +201,12 @@ impl Work<'_> {
         if !args.yes && !ask::yes("Is this okay?") {
             return Ok(Outcome::Left);
         }
-        let added: Vec<RecipientSpec> = plan.differences.iter().flat_map(|difference| difference.added.clone()).collect();
-        args.consent.check(&self.configs, Some(&found), &absolute, &added)?;
         let new_data_key = plan.removes() && !context.is_sops();
+        // With a new data key, and with several key groups, it is wrapped for those who stay as well.
+        let all = new_data_key || plan.groups.len() > 1 || metadata.groups.len() > 1;
+        let common = plan.differences.iter().flat_map(|difference| difference.common.iter().filter(|_| all));
+        let wrapped: Vec<RecipientSpec> = plan.differences.iter().flat_map(|difference| &difference.added).chain(common).cloned().collect();
+        args.consent.check(&self.configs, Some(&found), &absolute, &wrapped)?;
         let next = next_version(&args.order.kinds()?, (document, metadata), &plan, &self.identities, new_data_key)?;
         source::write(path, &next, false)?;
         Ok(Outcome::Synced { new_data_key })

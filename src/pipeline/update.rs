@@ -45,12 +45,14 @@ pub fn update(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities
 fn reason_against(old: &Metadata, plan: &Plan) -> Option<&'static str> {
     let (kind, text) = plan.selection.parts();
     let removed = || rewrap::differences(&rewrap::recipients(old), &plan.groups).iter().any(|difference| !difference.removed.is_empty());
-    let asked = plan.threshold.filter(|_| plan.groups.len() > 1);
+    // A rule that names no threshold asks for all groups.
+    let asked = datakey::threshold(plan.groups.len(), plan.threshold).ok().flatten();
+    let there = old.threshold.filter(|_| old.groups.len() > 1);
     if old.selector() != (kind, text) || old.mac_only_encrypted != plan.mac_only_encrypted {
         Some("the rule about values is another one")
     } else if removed() {
         Some("recipients were removed")
-    } else if old.groups.len() != plan.groups.len() || asked.is_some_and(|asked| old.threshold.is_some_and(|old| old != asked)) {
+    } else if old.groups.len() != plan.groups.len() || there.is_some_and(|there| asked != Some(there)) {
         Some("the key groups are other ones")
     } else {
         None
@@ -60,7 +62,7 @@ fn reason_against(old: &Metadata, plan: &Plan) -> Option<&'static str> {
 /// The next version under the old data key; [`None`] if it would keep no token.
 fn kept(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &Identities) -> Result<Option<Sealed>> {
     let old = &opened.metadata;
-    let metadata = rewrap::rewrap(&opened.data_key, old, &plan.groups, plan.threshold.or(old.threshold), identities)?;
+    let metadata = rewrap::rewrap(&opened.data_key, old, &plan.groups, plan.threshold, identities)?;
     let metadata = Metadata { last_modified: plan.now.clone(), version: metadata::written_version(Some(&old.version)), ..metadata };
     let sealed = next::reseal_as(opened, plain, &Next { selection: &plan.selection, metadata, layout: plan.layout, data_key: None })?;
     Ok(if sealed.kept > 0 || sealed.encrypted == 0 { Some(sealed) } else { None })
