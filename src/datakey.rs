@@ -3,6 +3,8 @@
 //! It is wrapped for every recipient; with several key groups it is shared out among them first (Shamir), and a
 //! threshold of groups is needed to join it again.
 
+#[cfg(feature = "network")]
+mod asking;
 pub mod rewrap;
 
 use zeroize::Zeroizing;
@@ -69,25 +71,53 @@ pub fn wrap(data_key: &DataKey, groups: &[Vec<RecipientSpec>], asked: Option<usi
         return Err(Error::new(Kind::Generic, format!("key group {} has no recipient", empty + 1)));
     }
     let Some(threshold) = threshold(groups.len(), asked)? else {
-        return groups.iter().map(|group| wrap_group(data_key.bytes(), group, identities)).collect();
+        return wrap_groups(groups.iter().map(|group| (data_key.bytes().as_slice(), group.as_slice())), identities);
     };
     let shares = shamir::split(data_key.bytes(), small(groups.len())?, small(threshold)?);
     let shares = shares.map_err(|why| Error::new(Kind::Generic, why.to_string()))?;
-    groups.iter().zip(&shares).map(|(group, share)| wrap_group(share, group, identities)).collect()
+    wrap_groups(shares.iter().map(|share| share.as_slice()).zip(groups.iter().map(Vec::as_slice)), identities)
 }
 
 fn small(count: usize) -> Result<u8> {
     u8::try_from(count).map_err(|_| Error::new(Kind::Generic, "at most 255 key groups are possible"))
 }
 
-/// The entries of one group, in the order in which SOPS loads them.
-fn wrap_group(secret: &[u8], recipients: &[RecipientSpec], identities: &Identities) -> Result<Group> {
-    let mut entries = Vec::with_capacity(recipients.len());
-    for recipient in recipients {
-        entries.push(wrap_entry(secret, recipient, identities)?);
-    }
+/// The entries of each group, in the order in which SOPS loads them.
+fn wrap_groups<'a>(groups: impl Iterator<Item = (&'a [u8], &'a [RecipientSpec])>, identities: &Identities) -> Result<Vec<Group>> {
+    let groups: Vec<_> = groups.collect();
+    let all = groups.iter().flat_map(|(secret, recipients)| recipients.iter().map(move |recipient| (*secret, recipient)));
+    let mut entries = wrap_entries(all.collect(), identities)?.into_iter();
+    let group = |(_, recipients): &(&[u8], &[RecipientSpec])| group_of(entries.by_ref().take(recipients.len()).collect());
+    Ok(groups.iter().map(group).collect())
+}
+
+fn group_of(mut entries: Vec<Entry>) -> Group {
     entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
-    Ok(Group { entries, unknown: Vec::new() })
+    Group { entries, unknown: Vec::new() }
+}
+
+/// One entry for each recipient, in order: those on this machine first, those of services at the same time.
+fn wrap_entries(wanted: Vec<(&[u8], &RecipientSpec)>, identities: &Identities) -> Result<Vec<Entry>> {
+    let (asked, here): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .enumerate()
+        .map(|(at, (secret, recipient))| (at, secret, recipient))
+        .partition(|(_, _, recipient)| kind_by_field(recipient.kind).is_some_and(|kind| kind.service().is_some()));
+    let mut entries = Vec::with_capacity(asked.len() + here.len());
+    for (at, secret, recipient) in here {
+        entries.push((at, wrap_entry(secret, recipient, identities)?));
+    }
+    entries.extend(wrap_asked(asked, identities)?);
+    entries.sort_by_key(|(at, _)| *at);
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+#[cfg(feature = "network")]
+use asking::wrap_all as wrap_asked;
+
+#[cfg(not(feature = "network"))]
+fn wrap_asked(asked: Vec<(usize, &[u8], &RecipientSpec)>, identities: &Identities) -> Result<Vec<(usize, Entry)>> {
+    asked.into_iter().map(|(at, secret, recipient)| Ok((at, wrap_entry(secret, recipient, identities)?))).collect()
 }
 
 fn wrap_entry(secret: &[u8], recipient: &RecipientSpec, identities: &Identities) -> Result<Entry> {
@@ -146,21 +176,52 @@ struct Attempt {
     answers: Vec<Answer>,
 }
 
-fn open_group(group: &Group, expected: usize, identities: &Identities, order: &[String]) -> (Option<Zeroizing<Vec<u8>>>, Attempt) {
+type Share = Zeroizing<Vec<u8>>;
+
+fn open_group(group: &Group, expected: usize, identities: &Identities, order: &[String]) -> (Option<Share>, Attempt) {
     let mut attempt = Attempt { opened: false, answers: Vec::new() };
-    for entry in in_order(group, identities, order) {
-        let Some(kind) = kind_by_field(entry.kind) else { continue };
-        let why = match identities.unwrap(kind, &entry.value) {
-            Outcome::Opened(share) if share.len() == expected => {
-                attempt.opened = true;
-                return (Some(share), attempt);
-            }
-            Outcome::Opened(share) => format!("it opens, but holds {} bytes where {expected} are expected", share.len()),
-            Outcome::NotMine { why } | Outcome::Failed { why } => why,
-        };
-        attempt.answers.push(Answer { kind: entry.kind, recipient: kind.describe(&entry.value), why });
+    for run in in_order(group, identities, order).chunk_by(|one, next| is_asked(one) && is_asked(next)) {
+        let (share, answers) = open_run(run, expected, identities);
+        attempt.answers.extend(answers);
+        if share.is_some() {
+            attempt.opened = true;
+            return (share, attempt);
+        }
     }
     (None, attempt)
+}
+
+/// Whether a service is asked for it.
+fn is_asked(entry: &Entry) -> bool {
+    kind_by_field(entry.kind).is_some_and(|kind| kind.service().is_some())
+}
+
+/// One entry that is tried here, or several in a row that services are asked for.
+fn open_run(run: &[&Entry], expected: usize, identities: &Identities) -> (Option<Share>, Vec<Answer>) {
+    #[cfg(feature = "network")]
+    if run.iter().all(|entry| is_asked(entry)) {
+        return asking::first_opened(run, expected, identities);
+    }
+    let mut answers = Vec::new();
+    for entry in run {
+        let Some(kind) = kind_by_field(entry.kind) else { continue };
+        match answered(entry, identities.unwrap(kind, &entry.value), expected) {
+            Ok(share) => return (Some(share), answers),
+            Err(answer) => answers.push(answer),
+        }
+    }
+    (None, answers)
+}
+
+/// The share that an entry gave, or its answer for the error.
+fn answered(entry: &Entry, outcome: Outcome, expected: usize) -> std::result::Result<Share, Answer> {
+    let why = match outcome {
+        Outcome::Opened(share) if share.len() == expected => return Ok(share),
+        Outcome::Opened(share) => format!("it opens, but holds {} bytes where {expected} are expected", share.len()),
+        Outcome::NotMine { why } | Outcome::Failed { why } | Outcome::Unreachable { why } => why,
+    };
+    let recipient = kind_by_field(entry.kind).map(|kind| kind.describe(&entry.value)).unwrap_or_default();
+    Err(Answer { kind: entry.kind, recipient, why })
 }
 
 /// The entries in the order in which they are tried: by the order of kinds; of kinds that it doesn't name, those with
@@ -372,7 +433,7 @@ mod tests {
     #[test]
     fn a_key_of_another_length_is_refused() {
         let mut file = metadata(AGE_AND_PGP);
-        file.groups = vec![wrap_group(&[7; 31], &[recipient(0)], &holding(&[])).unwrap()];
+        file.groups = wrap_groups([([7; 31].as_slice(), [recipient(0)].as_slice())].into_iter(), &holding(&[])).unwrap();
         assert!(failure(&file, &holding(&[0])).hints[1].ends_with("it opens, but holds 31 bytes where 32 are expected"));
     }
 

@@ -155,8 +155,23 @@ fn read(file: &str) -> String {
 /// Modules of `src/cli` that are no commands.
 const CLI_PARTS: &[&str] = &[
     // One a line, sorted.
-    "argv", "ask", "clock", "consent", "context", "earlier", "editor", "files", "flags", "in_place", "left", "paths", "report", "rewrite",
-    "settings", "staged",
+    "argv",
+    "ask",
+    "clock",
+    "consent",
+    "context",
+    "earlier",
+    "editor",
+    "files",
+    "flags",
+    "identities",
+    "in_place",
+    "left",
+    "paths",
+    "report",
+    "rewrite",
+    "settings",
+    "staged",
 ];
 
 #[test]
@@ -187,7 +202,7 @@ fn every_command_has_its_file_and_its_row() {
 }
 
 /// Modules of `src/recipient` that are no kinds.
-const RECIPIENT_PARTS: [&str; 3] = ["elsewhere", "environment", "unwrapped"];
+const RECIPIENT_PARTS: [&str; 4] = ["environment", "network", "service", "unwrapped"];
 
 #[test]
 fn every_kind_of_recipient_has_its_row() {

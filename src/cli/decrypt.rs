@@ -10,7 +10,7 @@ use super::encrypt::{is_directory, output_path};
 use super::files::{self, Outcome, Ran};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
-use super::{left, report, settings};
+use super::{identities, left, report, settings};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{self, Wanted};
@@ -80,11 +80,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
-    let identities = Identities::new(context.environment.clone());
-    let ran = files::work(context, targets, args.writes(), |target| one(context, args, &identities, target));
-    for warning in identities.take_warnings() {
-        report::warning(context, &warning);
-    }
+    let identities = identities::of(context, &args.common);
+    let ran = files::work(context, targets, |target| one(context, args, &identities, target));
+    identities::tell(context, &args.common, &identities);
     left::note(context, &ran.done.iter().filter_map(|file| file.cleared.clone()).collect::<Vec<_>>());
     tell(context, args, &ran)?;
     ran.settle(context, args.common.verbose, if args.handling.dry_run { "would be decrypted" } else { "decrypted" })

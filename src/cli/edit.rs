@@ -13,14 +13,14 @@ use super::earlier::refuse_clear;
 use super::editor::Editor;
 use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Configs, Decision};
-use super::{clock, report};
+use super::{clock, identities, report};
 use crate::document::edit::Edits;
 use crate::document::{Document, Format, bytes, example};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::metadata;
 use crate::pipeline::{self, next};
-use crate::recipient::{Identities, RecipientSpec};
+use crate::recipient::RecipientSpec;
 use crate::seal::decrypt::is_encrypted;
 use crate::select::Selection;
 use crate::source::private::{Places, Private};
@@ -208,9 +208,9 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     }
     let text = Source::File(path.to_owned()).read()?;
     let format = format_of(args, path, &text)?;
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &args.common);
     let opened = next::open(&text, format, &identities, &order, args.ignore_mac);
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &args.common, &identities);
     let mut opened = opened?;
     // An edit raises the version to the one that is written (SOPS).
     opened.metadata.version = metadata::written_version(Some(&opened.metadata.version));
@@ -255,7 +255,7 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
 fn encrypt(context: &Context, args: &Args, path: &Path, format: &'static dyn Format, text: &str) -> Result<Zeroizing<String>> {
     let document = format.parse_plain(text).map_err(unreadable)?;
     let decision = decide(context, args, path, &document)?;
-    Ok(pipeline::encrypt(&document, &decision.plan, &Identities::new(context.environment.clone()))?.text)
+    Ok(pipeline::encrypt(&document, &decision.plan, &identities::of(context, &args.common))?.text)
 }
 
 fn decide(context: &Context, args: &Args, path: &Path, document: &Document<'_>) -> Result<Decision> {

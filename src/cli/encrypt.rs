@@ -12,7 +12,7 @@ use super::files::{self, Outcome, Ran};
 use super::flags::{Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Asked, Configs, Decision, Found};
-use super::{left, report, staged};
+use super::{identities, left, report, staged};
 use crate::document::json::Json;
 use crate::document::{Document, Format, bytes};
 use crate::error::{Error, Kind, Result};
@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         context,
         args,
         configs: Configs::new(context, &args.common),
-        identities: Identities::new(context.environment.clone()),
+        identities: identities::of(context, &args.common),
         repository: targets.repository.take(),
         baselines: Baselines::read(context, &args.incremental, &repositories, &destinations)?,
     };
@@ -126,9 +126,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         staged::refuse_passing_index(context, repository)?;
     }
     let trees = targets.trees;
-    let ran = files::work(context, targets, args.writes(), |target| work.one(target));
+    let ran = files::work(context, targets, |target| work.one(target));
     // The index first: whether anyone hears of it must not matter.
     let restaged = work.restage(&ran.done);
+    identities::tell(context, &args.common, &work.identities);
     tell(context, args, &ran)?;
     if trees {
         refuse_nothing(&ran)?;

@@ -7,10 +7,9 @@ use clap::Args as ClapArgs;
 
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Types};
-use super::report;
+use super::{identities, report};
 use crate::error::{Error, Kind, Result, printable};
 use crate::pipeline;
-use crate::recipient::Identities;
 use crate::source::{Source, platform};
 use crate::variables::{self, Variable};
 
@@ -81,9 +80,9 @@ fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
     let text = Source::of(&args.file).read()?;
     let types = Types { input_type: args.input_type.clone(), ..Types::default() };
     let format = types.input(&args.file, &text)?;
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &args.common);
     let opened = pipeline::decrypt_text(&text, format, &identities, &order, false);
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &args.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
     let document = format.parse_plain(&opened.text)?;

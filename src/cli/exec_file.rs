@@ -10,10 +10,9 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::exec_env::{missing_is_unreadable, not_started};
 use super::flags::{Common, DecryptionOrder, Types};
-use super::report;
+use super::{identities, report};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{self, Wanted};
-use crate::recipient::Identities;
 use crate::source::private::{Places, Private};
 use crate::source::{Source, platform, signals};
 
@@ -115,10 +114,10 @@ fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
     let types = Types { input_type: args.input_type.clone(), output_type: args.output_type.clone(), filename_override: None };
     let format = types.input(&args.file, &text)?;
     let to = types.output_of(&args.file, format, false);
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &args.common);
     let wanted = Wanted { part: None, format: to, indent: args.common.indent()? };
     let opened = pipeline::decrypt_as(&text, format, &identities, &order, false, wanted);
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &args.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
     Ok(Zeroizing::new(to.plain_bytes(&opened.text).into_owned()))

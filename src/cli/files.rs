@@ -13,8 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::source::Source;
 use crate::tree::Reason;
 
-/// Waiting for the disk is most of the work when files are replaced.
-const WRITERS: usize = 8;
+/// Files in flight. More than there are processors: each may wait for the disk, or for a key service to answer.
+const IN_FLIGHT: usize = 16;
 
 /// What became of a file that wasn't a failure.
 pub enum Outcome<T> {
@@ -35,10 +35,10 @@ pub struct Ran<T> {
     several: bool,
 }
 
-/// Does `one` for every file, in parallel. `writing` says that each waits for the disk.
-pub fn work<T: Send>(context: &Context, targets: Targets, writing: bool, one: impl Fn(&Target) -> Result<Outcome<T>> + Sync) -> Ran<T> {
+/// Does `one` for every file, in parallel.
+pub fn work<T: Send>(context: &Context, targets: Targets, one: impl Fn(&Target) -> Result<Outcome<T>> + Sync) -> Ran<T> {
     let several = targets.are_several();
-    let workers = targets.concurrency.map_or_else(|| workers(writing), NonZero::get);
+    let workers = targets.concurrency.map_or(IN_FLIGHT, NonZero::get);
     let results = each_with(context, targets.files.len(), workers, |at| one(&targets.files[at]));
     let mut ran = Ran { done: Vec::new(), skipped: targets.skipped, errors: targets.errors, several };
     for (target, result) in targets.files.iter().zip(results) {
@@ -103,13 +103,9 @@ impl<T> Ran<T> {
     }
 }
 
-fn workers(writing: bool) -> usize {
-    if writing { WRITERS } else { std::thread::available_parallelism().map_or(1, NonZero::get) }
-}
-
 /// Does `work` for every index below `count`, on several threads, and gives the results in order.
-pub fn each<T: Send>(context: &Context, count: usize, writing: bool, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    each_with(context, count, workers(writing), work)
+pub fn each<T: Send>(context: &Context, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    each_with(context, count, IN_FLIGHT, work)
 }
 
 fn each_with<T: Send>(context: &Context, count: usize, workers: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
@@ -186,9 +182,9 @@ mod tests {
     fn a_found_file_that_vanishes_is_no_failure() {
         let context = Context::of_process("kveil", false);
         let read = |target: &Target| target.source.read().map(Outcome::Done);
-        let found = work(&context, targets(false), true, read);
+        let found = work(&context, targets(false), read);
         assert_eq!((found.skipped.count(Reason::Gone), found.errors.len()), (2, 0));
-        let named = work(&context, targets(true), true, read);
+        let named = work(&context, targets(true), read);
         assert_eq!((named.skipped.total(), named.errors.len()), (0, 2));
         assert_eq!(named.settle(&context, false, "read").unwrap_err().kind, Kind::NoFile);
     }

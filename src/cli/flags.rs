@@ -25,6 +25,9 @@ pub struct Common {
     /// Say more on stderr
     #[arg(long, short = 'v')]
     pub verbose: bool,
+    /// Never use the network: recipients whose key lies with a service aren't asked
+    #[arg(long, env = "KVEIL_OFFLINE", hide_env = true)]
+    pub offline: bool,
     #[arg(long, hide = true)]
     disable_version_check: bool,
     #[arg(long, hide = true)]

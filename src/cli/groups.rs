@@ -6,12 +6,12 @@ use super::consent::Consent;
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Recipients, Types};
 use super::settings::Configs;
-use super::{report, rewrite};
+use super::{identities, report, rewrite};
 use crate::datakey::{rewrap, unwrap};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::Metadata;
 use crate::pipeline::{self, next};
-use crate::recipient::{Identities, RecipientSpec};
+use crate::recipient::RecipientSpec;
 use crate::source::{self, Source};
 
 /// Add or delete a key group of a file
@@ -122,11 +122,11 @@ fn change(context: &Context, file: &File, groups: impl Fn(&Metadata) -> Result<G
     let found = file.consent.configuration(&configs, &target)?;
     file.consent.check(&configs, found.as_deref(), &target, &rewrap::recipients(&metadata).concat())?;
     let (groups, threshold) = groups(&metadata)?;
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &file.common);
     let data_key = unwrap(&metadata, &identities, &file.order.kinds()?)?;
     let metadata = rewrap::rewrap(&data_key, &metadata, &groups, threshold, &identities)?;
     let next = next::with_metadata(&document, &metadata)?;
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &file.common, &identities);
     match &input {
         Source::File(path) if file.in_place => source::write(path, &next, false),
         _ => report::data(next.as_bytes()),

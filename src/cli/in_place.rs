@@ -8,11 +8,10 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Types};
-use super::{clock, report};
+use super::{clock, identities, report};
 use crate::document::Document;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::next;
-use crate::recipient::Identities;
 use crate::source::{self, Source};
 
 /// Flags of the verbs that change one file.
@@ -70,9 +69,9 @@ fn changed(
         let error = Error::new(Kind::ConflictingFlags, "--output-type would make another format of the file");
         return Err(error.hint("leave it out; decrypt --output-type converts"));
     }
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &flags.common);
     let opened = next::open(&text, format, &identities, &order, flags.ignore_mac);
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &flags.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
     let plain = format.parse_plain(&opened.plain)?;

@@ -19,6 +19,7 @@ mod files;
 mod filestatus;
 mod flags;
 mod groups;
+mod identities;
 mod in_place;
 #[cfg(feature = "age")]
 mod init;

@@ -34,7 +34,7 @@ pub struct Paths {
     /// The files that have changed since this branch left REV; with PATHS those of them
     #[arg(long, value_name = "REV", help_heading = "Which files")]
     pub changed_since: Option<String>,
-    /// How many files are worked on at a time
+    /// How many files are worked on at a time (16, so that key services are asked for many at once)
     #[arg(long, value_name = "N")]
     pub concurrency: Option<NonZero<usize>>,
 }
@@ -332,7 +332,7 @@ impl Search<'_> {
     /// Leaves what was found only if it is encrypted; what was named is left to the command.
     fn keep_encrypted(&mut self) {
         let all = std::mem::take(&mut self.targets.files);
-        let statuses = files::each(self.context, all.len(), false, |at| if all[at].named { Ok(None) } else { status(&all[at]) });
+        let statuses = files::each(self.context, all.len(), |at| if all[at].named { Ok(None) } else { status(&all[at]) });
         for (target, status) in all.into_iter().zip(statuses) {
             match status {
                 Ok(None) => self.targets.files.push(target),

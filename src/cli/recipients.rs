@@ -12,7 +12,7 @@ use super::files::{self, Outcome as Ended};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Configs, Found};
-use super::{clock, report, rewrite};
+use super::{clock, identities, report, rewrite};
 use crate::config::{self, Config};
 use crate::datakey::{rewrap, unwrap};
 use crate::document::Document;
@@ -111,7 +111,7 @@ fn list(context: &Context, files: &Files, format: &str) -> Result<()> {
     files.paths.refuse_none()?;
     let targets = files.paths.resolve(context, Mode::Encrypted)?;
     let names = names(&Configs::new(context, &files.common), &targets);
-    let ran = files::work(context, targets, false, |target| listed(files, target).map(Ended::Done));
+    let ran = files::work(context, targets, |target| listed(files, target).map(Ended::Done));
     let text = match format {
         "json" => json(&ran.done, &names),
         "csv" => csv(&ran.done, &names),
@@ -294,17 +294,10 @@ fn change(context: &Context, files: &Files, recipient: &str, change: &Change, di
     let rules = if change.no_config { Vec::new() } else { changed_configs(&configs, &targets, &spec, direction)? };
     let shown = settings::people(&[vec![spec.clone()]], &names);
     let dry_run = change.handling.dry_run;
-    let work = Work {
-        files,
-        configs,
-        consent: &change.consent,
-        spec,
-        direction,
-        dry_run,
-        identities: Identities::new(context.environment.clone()),
-    };
-    let ran = files::work(context, targets, !dry_run, |target| work.one(target).map(Ended::Done));
-    work.identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    let work =
+        Work { files, configs, consent: &change.consent, spec, direction, dry_run, identities: identities::of(context, &files.common) };
+    let ran = files::work(context, targets, |target| work.one(target).map(Ended::Done));
+    identities::tell(context, &files.common, &work.identities);
     if change.handling.report.is_some() {
         ran.report(true, |(name, outcome)| outcome.row(name))?;
     } else {

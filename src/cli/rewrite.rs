@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::encrypt::{is_directory, output_path};
 use super::files::Ran;
+use super::flags::Common;
 use super::paths::{Handling, Target, Targets};
-use super::report;
+use super::{identities, report};
 use crate::error::{Error, Kind, Result};
 use crate::recipient::Identities;
 use crate::source::{self, Source};
@@ -124,9 +125,9 @@ pub fn finish(
     destination: &Destination,
     identities: &Identities,
     ran: Ran<Written>,
-    verbose: bool,
+    common: &Common,
 ) -> Result<()> {
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, common, identities);
     let (dry, machine) = (handling.dry_run, handling.report.is_some());
     for file in &ran.done {
         file.warnings.iter().for_each(|line| report::warning(context, &format!("{}: {line}", file.name)));
@@ -140,5 +141,5 @@ pub fn finish(
     if machine {
         ran.report(dry || destination.writes(), |file| serde_json::json!({"file": file.name, "status": file.status}))?;
     }
-    ran.settle(context, verbose, if dry { "would be rewritten" } else { "rewritten" })
+    ran.settle(context, common.verbose, if dry { "would be rewritten" } else { "rewritten" })
 }

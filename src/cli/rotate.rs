@@ -3,7 +3,6 @@
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
-use super::clock;
 use super::consent::Consent;
 use super::context::Context;
 use super::files::{self, Outcome};
@@ -11,6 +10,7 @@ use super::flags::{Common, DecryptionOrder, Recipients, Types};
 use super::paths::{Handling, Mode, Paths, Target};
 use super::rewrite::{self, Destination, Written};
 use super::settings::{self, Configs};
+use super::{clock, identities};
 use crate::datakey::rewrap;
 use crate::document::Document;
 use crate::error::{Kind, Result};
@@ -141,10 +141,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         added: args.changes.added()?,
         removed: args.changes.removed()?,
         configs: Configs::new(context, &args.common),
-        identities: Identities::new(context.environment.clone()),
+        identities: identities::of(context, &args.common),
     };
-    let ran = files::work(context, targets, args.destination.writes(), |target| work.one(target));
-    rewrite::finish(context, &args.handling, &args.destination, &work.identities, ran, args.common.verbose)
+    let ran = files::work(context, targets, |target| work.one(target));
+    rewrite::finish(context, &args.handling, &args.destination, &work.identities, ran, &args.common)
 }
 
 /// What all files share.

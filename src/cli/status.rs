@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let targets = Paths { paths, ..Paths::default() }.resolve(context, Mode::Plain)?;
     let left = noted(context, targets.files.iter().filter(|target| target.source != Source::Stdin));
     let look = Look { context, args, configs: Configs::new(context, &args.common), left };
-    let ran = files::work(context, targets, false, |target| look.one(target));
+    let ran = files::work(context, targets, |target| look.one(target));
     if args.format == "json" {
         ran.report(true, |row| json!({"file": row.name, "status": row.state.word(), "rule": row.rule}))?;
     } else {

@@ -11,7 +11,7 @@ use super::files::{self, Outcome as Ended};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::paths::{Handling, Mode, Paths, Target};
 use super::settings::{self, Configs, Found};
-use super::{ask, clock, report, rewrite};
+use super::{ask, clock, identities, report, rewrite};
 use crate::datakey::rewrap::{self, Difference};
 use crate::datakey::unwrap;
 use crate::document::Document;
@@ -127,9 +127,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         targets.concurrency = Some(NonZero::<usize>::MIN);
     }
     let several = targets.are_several();
-    let work = Work { args, configs: Configs::new(context, &args.common), identities: Identities::new(context.environment.clone()) };
-    let mut ran = files::work(context, targets, !args.keeps(), |target| work.one(target));
-    work.identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    let work = Work { args, configs: Configs::new(context, &args.common), identities: identities::of(context, &args.common) };
+    let mut ran = files::work(context, targets, |target| work.one(target));
+    identities::tell(context, &args.common, &work.identities);
     let (total, out_of_line) = (ran.done.len(), ran.done.iter().filter(|(name, outcome)| tell(name, outcome)).count());
     if several {
         ran.errors.iter_mut().for_each(|error| error.kind = Kind::Generic);

@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Types};
-use super::report;
 use super::set::path_of;
+use super::{identities, report};
 use crate::document::index_path::Index;
 use crate::document::resolve::Type;
 use crate::document::value::Value;
@@ -14,7 +14,6 @@ use crate::document::{Document, Format, NONE};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::pipeline;
-use crate::recipient::Identities;
 use crate::source::Source;
 
 /// Show a decrypted file, the `data` of Secrets as text
@@ -53,9 +52,9 @@ fn shown(context: &Context, args: &Args, input: &Source) -> Result<Zeroizing<Vec
     let text = input.read()?;
     let order = args.order.kinds()?;
     let format = args.types.input(&input.name(), &text)?;
-    let identities = Identities::new(context.environment.clone());
+    let identities = identities::of(context, &args.common);
     let opened = pipeline::decrypt_text(&text, format, &identities, &order, args.ignore_mac);
-    identities.take_warnings().iter().for_each(|warning| report::warning(context, warning));
+    identities::tell(context, &args.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, note));
     match &args.key {

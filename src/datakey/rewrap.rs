@@ -1,8 +1,8 @@
 //! Other recipients for the data key that a file has: entries that need no new wrap keep their bytes.
 
-use super::{DataKey, threshold, wrap, wrap_entry};
+use super::{DataKey, group_of, threshold, wrap, wrap_entries};
 use crate::error::Result;
-use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
+use crate::metadata::{Entry, Group, Metadata};
 use crate::recipient::{Identities, RecipientSpec, kind_by_field};
 
 /// The recipients of a file by key group, with all that wrapping for them again needs.
@@ -79,16 +79,16 @@ pub fn rewrap(
 
 fn rewrap_group(data_key: &DataKey, there: &Group, wanted: &[RecipientSpec], identities: &Identities) -> Result<Group> {
     let mut left: Vec<&Entry> = there.entries.iter().collect();
-    let mut entries = Vec::with_capacity(wanted.len());
-    for recipient in wanted {
-        let kept = left.iter().position(|entry| spec(entry).is_some_and(|known| same(&known, recipient)));
-        entries.push(match kept {
-            Some(at) => left.remove(at).clone(),
-            None => wrap_entry(data_key.bytes(), recipient, identities)?,
-        });
-    }
-    entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
-    Ok(Group { entries, unknown: Vec::new() })
+    let kept: Vec<Option<Entry>> = wanted.iter().map(|recipient| kept(&mut left, recipient)).collect();
+    let new = wanted.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(recipient, _)| (data_key.bytes().as_slice(), recipient));
+    let mut new = wrap_entries(new.collect(), identities)?.into_iter();
+    Ok(group_of(kept.into_iter().filter_map(|kept| kept.or_else(|| new.next())).collect()))
+}
+
+/// The entry that this recipient has, taken from those that are left.
+fn kept(left: &mut Vec<&Entry>, recipient: &RecipientSpec) -> Option<Entry> {
+    let at = left.iter().position(|entry| spec(entry).is_some_and(|known| same(&known, recipient)))?;
+    Some(left.remove(at).clone())
 }
 
 #[cfg(all(test, feature = "age"))]

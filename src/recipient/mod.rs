@@ -5,12 +5,16 @@
 
 #[cfg(feature = "age")]
 pub mod age;
-mod elsewhere;
 mod environment;
+#[cfg(feature = "network")]
+pub mod network;
 pub mod pgp;
+mod service;
 mod unwrapped;
 
-use std::sync::Mutex;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
@@ -18,9 +22,9 @@ use zeroize::Zeroizing;
 use crate::document::time::Stamp;
 use crate::document::value::Value;
 use crate::error::{Error, Kind as ErrorKind, Result, printable};
-use elsewhere::Elsewhere;
-pub use elsewhere::arn_and_role;
 pub use environment::Environment;
+use service::Served;
+pub use service::{Answer, KeyService, arn_and_role};
 use unwrapped::Unwrapped;
 
 /// The field of an entry with the wrapped key, in every kind.
@@ -65,6 +69,11 @@ pub enum Outcome {
         /// What went wrong.
         why: String,
     },
+    /// Nobody was reached who could try: likely so for others behind the same network, too.
+    Unreachable {
+        /// What went wrong.
+        why: String,
+    },
 }
 
 impl Outcome {
@@ -74,6 +83,7 @@ impl Outcome {
             Outcome::Opened(key) => Outcome::Opened(key.clone()),
             Outcome::NotMine { why } => Outcome::NotMine { why: why.clone() },
             Outcome::Failed { why } => Outcome::Failed { why: why.clone() },
+            Outcome::Unreachable { why } => Outcome::Unreachable { why: why.clone() },
         }
     }
 }
@@ -116,6 +126,11 @@ pub trait RecipientKind: Sync {
         false
     }
 
+    /// The client of the service that holds the recipient's key, if it is one behind a network.
+    fn service(&self) -> Option<&'static dyn KeyService> {
+        None
+    }
+
     /// The short form of a recipient, for people.
     fn short(&self, recipient: &str) -> String;
 
@@ -150,17 +165,18 @@ pub static KINDS: &[&dyn RecipientKind] = &[
     #[cfg(feature = "age")]
     &age::Age,
     #[cfg(not(feature = "age"))]
-    &Elsewhere { field: "age", title: "age", id: &[("", "recipient")] },
+    &Served { field: "age", title: "age", id: &[("", "recipient")], client: None },
     &pgp::Pgp,
-    &Elsewhere { field: "kms", title: "AWS KMS", id: &[("", "arn")] },
-    &Elsewhere { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")] },
-    &Elsewhere { field: "azure_kv", title: "Azure Key Vault", id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")] },
-    &Elsewhere {
+    &Served { field: "kms", title: "AWS KMS", id: &[("", "arn")], client: None },
+    &Served { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")], client: None },
+    &Served { field: "azure_kv", title: "Azure Key Vault", id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")], client: None },
+    &Served {
         field: "hc_vault",
         title: "HashiCorp Vault",
         id: &[("", "vault_address"), ("/v1/", "engine_path"), ("/keys/", "key_name")],
+        client: None,
     },
-    &Elsewhere { field: "hckms", title: "Huawei Cloud KMS", id: &[("", "key_id")] },
+    &Served { field: "hckms", title: "Huawei Cloud KMS", id: &[("", "key_id")], client: None },
 ];
 
 /// The kind whose entries stand in this field.
@@ -200,6 +216,11 @@ pub struct Identities {
     age: age::Sources,
     gpg: pgp::Gpg,
     unwrapped: Unwrapped,
+    /// Off unless a key service is asked.
+    #[cfg(feature = "network")]
+    network: network::Network,
+    offline: bool,
+    states: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -213,6 +234,10 @@ impl Identities {
             age: age::Sources::default(),
             gpg: pgp::Gpg::default(),
             unwrapped: Unwrapped::default(),
+            #[cfg(feature = "network")]
+            network: network::Network::default(),
+            offline: false,
+            states: Mutex::default(),
             warnings: Mutex::default(),
         }
     }
@@ -222,6 +247,42 @@ impl Identities {
     pub fn without_commands(mut self) -> Identities {
         self.commands = false;
         self
+    }
+
+    /// The same without the network: key services are answered for with "not asked".
+    #[must_use]
+    pub fn offline(mut self) -> Identities {
+        self.offline = true;
+        #[cfg(feature = "network")]
+        {
+            self.network = network::Network::offline();
+        }
+        self
+    }
+
+    /// Whether the network is switched off.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The network of this run.
+    #[cfg(feature = "network")]
+    pub fn network(&self) -> &network::Network {
+        &self.network
+    }
+
+    /// How often key services were called, and as whom; see [`network::Network::calls`].
+    pub fn calls(&self) -> Vec<String> {
+        #[cfg(feature = "network")]
+        return self.network.calls();
+        #[cfg(not(feature = "network"))]
+        Vec::new()
+    }
+
+    /// What a kind keeps for the run, such as its clients and tokens: made when it is first asked for.
+    pub fn state<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let state = Arc::clone(held(&self.states).entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())));
+        state.downcast().unwrap_or_default()
     }
 
     /// The environment that they are gathered from.
@@ -237,6 +298,12 @@ impl Identities {
     /// Unwraps an entry of this kind, or repeats what the same one answered before in this run.
     pub fn unwrap(&self, kind: &dyn RecipientKind, entry: &Value) -> Outcome {
         self.unwrapped.once(kind.field(), entry, || kind.unwrap(entry, self))
+    }
+
+    /// As [`Identities::unwrap`], of a kind behind the network: whoever waits for several can stop waiting.
+    #[cfg(feature = "network")]
+    pub async fn ask(&self, kind: &dyn RecipientKind, service: &dyn KeyService, entry: &Value) -> Outcome {
+        self.unwrapped.once_asked(kind.field(), entry, service.unwrap(entry, self)).await
     }
 
     /// Takes the warnings that came up while sources were read.

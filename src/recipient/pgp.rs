@@ -313,7 +313,7 @@ mod tests {
     fn why(outcome: Outcome) -> String {
         match outcome {
             Outcome::Opened(_) => panic!("opened"),
-            Outcome::NotMine { why } | Outcome::Failed { why } => why,
+            Outcome::NotMine { why } | Outcome::Failed { why } | Outcome::Unreachable { why } => why,
         }
     }
 

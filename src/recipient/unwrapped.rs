@@ -14,6 +14,9 @@ type Print = [u8; 32];
 #[derive(Default)]
 pub struct Unwrapped {
     answers: Mutex<HashMap<Print, Arc<OnceLock<Outcome>>>>,
+    /// Those of services: waiting for one can be given up, and whoever else waits goes on with it.
+    #[cfg(feature = "network")]
+    asked: Mutex<HashMap<Print, Arc<tokio::sync::OnceCell<Outcome>>>>,
 }
 
 impl Unwrapped {
@@ -22,6 +25,13 @@ impl Unwrapped {
     pub fn once(&self, field: &str, entry: &Value, unwrap: impl FnOnce() -> Outcome) -> Outcome {
         let answer = Arc::clone(held(&self.answers).entry(print(field, entry)).or_default());
         answer.get_or_init(unwrap).again()
+    }
+
+    /// As [`Unwrapped::once`], of a service: `unwrap` is waited for the first time, and dropped if nobody waits any more.
+    #[cfg(feature = "network")]
+    pub async fn once_asked(&self, field: &str, entry: &Value, unwrap: impl Future<Output = Outcome>) -> Outcome {
+        let answer = Arc::clone(held(&self.asked).entry(print(field, entry)).or_default());
+        answer.get_or_init(|| unwrap).await.again()
     }
 }
 

@@ -40,7 +40,7 @@ fn why(entry: &Value, identities: &Identities) -> String {
     match Age.unwrap(entry, identities) {
         Outcome::Opened(_) => "opened".to_owned(),
         Outcome::NotMine { why } => format!("not mine: {why}"),
-        Outcome::Failed { why } => format!("failed: {why}"),
+        Outcome::Failed { why } | Outcome::Unreachable { why } => format!("failed: {why}"),
     }
 }
 

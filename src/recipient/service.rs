@@ -1,24 +1,55 @@
-//! Kinds that this build can't open: their entries are kept as they are, and every error says so by name.
+//! Recipients whose key lies with a service: how SOPS writes them, and the client that asks the service.
+//!
+//! The notation is there in every build, so that entries of all kinds are named, compared and kept. The client is a
+//! feature of its own; without it every error says so.
 
-use super::{Identities, Outcome, RecipientKind, RecipientSpec, ends};
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Identities, Looked, Outcome, RecipientKind, RecipientSpec, ends};
 use crate::document::value::Value;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, printable};
 
 /// AWS KMS.
 const KMS: &str = "kms";
 const ROLE: &str = "role";
 
-/// A kind of recipient that isn't built in.
-pub struct Elsewhere {
+/// What a service answers, later. Dropping it ends the call.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The client of a service that wraps and unwraps data keys: a cloud's KMS, Vault. Whoever implements it keeps its
+/// clients and tokens in [`Identities::state`], counts its calls ([`super::network::Network::count`]), and never gives a
+/// token to anyone but its service.
+pub trait KeyService: Sync {
+    /// Has `data_key` (or a share of it) wrapped: the entry for the `sops` block.
+    ///
+    /// # Errors
+    /// `Generic` (1): who asked whom as what, what the service answered (its own code and message), and the next step.
+    fn wrap<'a>(&'a self, recipient: &'a RecipientSpec, data_key: &'a [u8], identities: &'a Identities) -> Answer<'a, Result<Value>>;
+
+    /// Has the data key (or a share of it) of an entry unwrapped.
+    fn unwrap<'a>(&'a self, entry: &'a Value, identities: &'a Identities) -> Answer<'a, Outcome>;
+
+    /// Where identities for the service are looked for on this machine, and what is there; asks no network.
+    fn looked(&self, identities: &Identities) -> Vec<Looked>;
+
+    /// What one does who should be able to open a file of this kind.
+    fn next(&self) -> &'static str;
+}
+
+/// A kind of recipient behind a service, or one that isn't built in.
+pub struct Served {
     /// The field of the `sops` block.
     pub field: &'static str,
     /// Its name for people.
     pub title: &'static str,
     /// How SOPS writes a recipient: what stands before each field of an entry, and the field.
     pub id: &'static [(&'static str, &'static str)],
+    /// The client, if it is built in.
+    pub client: Option<&'static dyn KeyService>,
 }
 
-impl RecipientKind for Elsewhere {
+impl RecipientKind for Served {
     fn field(&self) -> &'static str {
         self.field
     }
@@ -54,6 +85,10 @@ impl RecipientKind for Elsewhere {
         self.field == "age"
     }
 
+    fn service(&self) -> Option<&'static dyn KeyService> {
+        self.client
+    }
+
     /// age: both ends; Azure: the key without its version; all others: the last part of the path.
     fn short(&self, recipient: &str) -> String {
         let path = recipient.split_once("/keys/").filter(|_| self.field == "azure_kv").map_or(recipient, |(_, name)| name);
@@ -64,14 +99,64 @@ impl RecipientKind for Elsewhere {
         }
     }
 
-    fn wrap(&self, recipient: &RecipientSpec, _data_key: &[u8], _identities: &Identities) -> Result<Value> {
-        let message = format!("this version can't encrypt for {} recipients ({})", self.title, recipient.text);
-        Err(Error::new(Kind::Generic, message).hint("name age recipients, or use sops for this file"))
+    fn wrap(&self, recipient: &RecipientSpec, data_key: &[u8], identities: &Identities) -> Result<Value> {
+        match self.client {
+            Some(client) => ask_to_wrap(client, recipient, data_key, identities),
+            None => {
+                let message = format!("this build can't encrypt for {} recipients ({})", self.title, printable(&recipient.text));
+                Err(Error::new(Kind::Generic, message).hint(format!("build with --features {}, or use sops for this file", self.feature())))
+            }
+        }
     }
 
-    fn unwrap(&self, _entry: &Value, _identities: &Identities) -> Outcome {
-        Outcome::Failed { why: format!("{} isn't supported by this version (the entry is kept)", self.title) }
+    fn unwrap(&self, entry: &Value, identities: &Identities) -> Outcome {
+        match self.client {
+            Some(client) => ask_to_unwrap(client, entry, identities),
+            None => Outcome::Failed { why: format!("{} isn't part of this build (the entry is kept)", self.title) },
+        }
     }
+
+    fn looked(&self, identities: &Identities) -> Vec<Looked> {
+        self.client.map(|client| client.looked(identities)).unwrap_or_default()
+    }
+
+    fn next(&self) -> Option<&'static str> {
+        self.client.map(KeyService::next)
+    }
+}
+
+impl Served {
+    /// The feature that builds the client in.
+    fn feature(&self) -> &'static str {
+        match self.field {
+            KMS => "aws",
+            "gcp_kms" => "gcp",
+            "azure_kv" => "azure",
+            "hc_vault" => "vault",
+            other => other,
+        }
+    }
+}
+
+#[cfg(feature = "network")]
+fn ask_to_wrap(client: &dyn KeyService, recipient: &RecipientSpec, data_key: &[u8], identities: &Identities) -> Result<Value> {
+    let network = identities.network();
+    network.run(client.wrap(recipient, data_key, identities)).map_err(|trouble| trouble.error(&recipient.text))?
+}
+
+#[cfg(feature = "network")]
+fn ask_to_unwrap(client: &dyn KeyService, entry: &Value, identities: &Identities) -> Outcome {
+    identities.network().run(client.unwrap(entry, identities)).unwrap_or_else(super::network::Trouble::outcome)
+}
+
+#[cfg(not(feature = "network"))]
+fn ask_to_wrap(_: &dyn KeyService, recipient: &RecipientSpec, _: &[u8], _: &Identities) -> Result<Value> {
+    Err(Error::new(Kind::Generic, format!("this build has no network for {}", printable(&recipient.text))))
+}
+
+#[cfg(not(feature = "network"))]
+fn ask_to_unwrap(_: &dyn KeyService, _: &Value, _: &Identities) -> Outcome {
+    Outcome::Failed { why: "this build has no network".to_owned() }
 }
 
 /// A key of AWS as flags and flat lists name it: `ARN`, or `ARN+ROLE`. Neither part holds `+arn:`.
