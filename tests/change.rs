@@ -3,7 +3,7 @@
 
 mod generate;
 
-use kveil::document::change::{set, unset};
+use kveil::document::change::{self, Changed};
 use kveil::document::index_path::Index;
 use kveil::document::json;
 use kveil::document::value::Value;
@@ -30,6 +30,11 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCa
     if let Err(failure) = runner.run(&strategy, test) {
         panic!("{failure}");
     }
+}
+
+/// The changed text, if it reads as it should.
+fn read(document: &Document<'_>, changed: &Changed) -> Result<String, Error> {
+    changed.read(document.format).map(|again| again.source.to_owned())
 }
 
 /// A value, in JSON.
@@ -150,7 +155,7 @@ fn what_is_set_is_there_and_nothing_else_changes() {
         if appended {
             path.push(if document.node(id).kind == Kind::Mapping { Index::Key("new-key".to_owned()) } else { Index::Item(99) });
         }
-        let changed = match set(&document, &path, &value) {
+        let changed = match change::set(&document, &path, &value).and_then(|changed| read(&document, &changed)) {
             Ok(changed) => changed,
             Err(error) => return tally.refuse(&error, &text, &path),
         };
@@ -192,7 +197,8 @@ fn what_is_unset_is_gone_and_nothing_else_changes() {
         if path.is_empty() {
             return Ok(());
         }
-        let changed = match unset(&document, &path) {
+        let changed = match change::unset(&document, &path).and_then(|changed| changed.map(|changed| read(&document, &changed)).transpose())
+        {
             Ok(Some(changed)) => changed,
             Ok(None) => return Err(fail("not found", &text, &path, "")),
             Err(error) => return tally.refuse(&error, &text, &path),

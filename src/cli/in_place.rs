@@ -3,16 +3,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use zeroize::Zeroizing;
-
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Types};
 use super::{clock, identities, report};
 use crate::document::Document;
+use crate::document::change::Changed;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::next;
 use crate::source::{self, Source};
+use clap::Args;
 
 /// Flags of the verbs that change one file.
 #[derive(Args)]
@@ -39,22 +38,12 @@ pub struct Flags {
 /// # Errors
 /// `Unreadable` (2) for a missing file, as in sops; `ConflictingFlags` (8) for what isn't a regular file or would become
 /// another format; those of decrypting and encrypting.
-pub fn change(
-    context: &Context,
-    flags: &Flags,
-    name: &str,
-    change: impl FnOnce(&Document<'_>) -> Result<Option<Zeroizing<String>>>,
-) -> Result<()> {
+pub fn change(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>) -> Result<()> {
     flags.common.check()?;
     changed(context, flags, name, change).map_err(|error| error.in_file(name))
 }
 
-fn changed(
-    context: &Context,
-    flags: &Flags,
-    name: &str,
-    change: impl FnOnce(&Document<'_>) -> Result<Option<Zeroizing<String>>>,
-) -> Result<()> {
+fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>) -> Result<()> {
     let order = flags.order.kinds()?;
     let path = PathBuf::from(name);
     if name == "-" {
@@ -75,8 +64,8 @@ fn changed(
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
     let plain = format.parse_plain(&opened.plain)?;
-    let Some(after) = change(&plain)? else { return Ok(()) };
-    let sealed = next::reseal(&opened, &after, &clock::now())?;
+    let Some(changed) = change(&plain)? else { return Ok(()) };
+    let sealed = next::reseal_read(&opened, &plain, &changed.read(format)?, &clock::now())?;
     match () {
         () if *sealed == *text => Ok(()),
         () if flags.write_through => source::write_through(&path, &sealed),

@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     in_place::change(context, &args.flags, file, |document| {
         let path = path_of(context, index, Some(document))?;
         match change::unset(document, &path)? {
-            Some(text) => Ok(Some(text)),
+            Some(changed) => Ok(Some(changed)),
             None if args.idempotent => Ok(None),
             None => Err(Error::new(Kind::Generic, "key not found: nothing is there to be unset")
                 .for_key(index)

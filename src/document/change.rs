@@ -2,7 +2,7 @@
 //!
 //! [`set`] and [`unset`] find the place that an index path means, as genuine sops does, and leave the writing to the
 //! format ([`Format::put`](super::Format::put), [`Format::take_out`](super::Format::take_out)): a flat format has lines of its own. What
-//! comes out is read again and compared with the tree that was meant before anyone gets it.
+//! comes out is compared with the tree that was meant when it is read.
 
 mod block;
 mod detail;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::edit::Edits;
 use super::index_path::Index;
 use super::value::Value;
-use super::{Document, Kind, NONE, NodeId, Role};
+use super::{Document, Format, Kind, NONE, NodeId, Role};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// Where a value is put.
@@ -35,6 +35,29 @@ pub enum Place<'p> {
     Top,
 }
 
+/// A text in which a value was set or unset.
+pub struct Changed {
+    text: Zeroizing<String>,
+    /// What it must read as; nothing where it is the text that was there.
+    wanted: Option<Vec<Value>>,
+}
+
+impl Changed {
+    /// The text, read and compared with what was meant: of no other value is anything changed.
+    ///
+    /// # Errors
+    /// `Generic` (1) if the file's layout can't take the change.
+    pub fn read(&self, format: &'static dyn Format) -> Result<Document<'_>> {
+        let error = || Error::new(ErrorKind::Generic, "the layout around this place can't take the change without touching other values");
+        let refuse = |_: Error| error().hint("change it with edit");
+        let document = format.parse_plain(&self.text).map_err(refuse)?;
+        match &self.wanted {
+            Some(wanted) if !tree::are(wanted, &document).map_err(refuse)? => Err(error().hint("change it with edit")),
+            _ => Ok(document),
+        }
+    }
+}
+
 /// The text of `document` with `value` at `path` of its first document. Mappings and lists that are missing on the way
 /// are made, a scalar on the way gives way to them, and an index at or past the end appends. A value that is there
 /// already gives the text unchanged.
@@ -42,7 +65,7 @@ pub enum Place<'p> {
 /// # Errors
 /// `BadIndex` (7) for an empty path, a negative index, an index into a mapping or a key of a list; `AlreadyEncrypted`
 /// (203) for a top-level `sops`; `Generic` (1) if the file's layout can't take the change.
-pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Zeroizing<String>> {
+pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Changed> {
     refuse_path(path)?;
     if matches!(path.first(), Some(Index::Key(key)) if key == "sops") {
         let error = Error::new(ErrorKind::AlreadyEncrypted, "a top-level `sops` entry is the file's metadata");
@@ -61,12 +84,12 @@ pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Zer
     if let Place::Node(id) = place
         && Value::of(document, id)? == put
     {
-        return Ok(Zeroizing::new(document.source.to_owned()));
+        return Ok(Changed { text: Zeroizing::new(document.source.to_owned()), wanted: None });
     }
     let mut edits = Edits::default();
     document.format.put(document, place, &put, &mut edits)?;
     write_out_aliases(document, place, &mut edits)?;
-    checked(document, edits, &wanted)
+    Ok(Changed { text: edits.apply(document.source), wanted: Some(wanted) })
 }
 
 /// The text of `document` without the entry or item at `path` of its first document; [`None`] if there is none.
@@ -75,7 +98,7 @@ pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Zer
 /// # Errors
 /// `BadIndex` (7) for an empty path, a negative index or a key of a list; `Generic` (1) if the path leads through a
 /// scalar, or the file's layout can't take the change.
-pub fn unset(document: &Document<'_>, path: &[Index]) -> Result<Option<Zeroizing<String>>> {
+pub fn unset(document: &Document<'_>, path: &[Index]) -> Result<Option<Changed>> {
     refuse_path(path)?;
     let mut wanted = tree::documents(document)?;
     let Some(first) = wanted.first_mut() else { return Ok(None) };
@@ -93,7 +116,7 @@ pub fn unset(document: &Document<'_>, path: &[Index]) -> Result<Option<Zeroizing
         document.format.take_out(document, id, &mut edits)?;
     }
     write_out_aliases(document, place, &mut edits)?;
-    checked(document, edits, &wanted).map(Some)
+    Ok(Some(Changed { text: edits.apply(document.source), wanted: Some(wanted) }))
 }
 
 fn refuse_path(path: &[Index]) -> Result<()> {
@@ -166,20 +189,6 @@ fn write_out_aliases(document: &Document<'_>, place: Place<'_>, edits: &mut Edit
         document.format.put(document, Place::Node(id), &copy, edits)?;
     }
     Ok(())
-}
-
-/// The changed text, if it reads as what was wanted.
-fn checked(document: &Document<'_>, edits: Edits, wanted: &[Value]) -> Result<Zeroizing<String>> {
-    let text = edits.apply(document.source);
-    let reads = |text: &str| -> Result<bool> {
-        let again = document.format.parse_plain(text)?;
-        Ok(tree::documents(&again)? == wanted)
-    };
-    if matches!(reads(&text), Ok(true)) {
-        return Ok(text);
-    }
-    let error = Error::new(ErrorKind::Generic, "the layout around this place can't take the change without touching other values");
-    Err(error.hint("change it with edit"))
 }
 
 #[cfg(test)]

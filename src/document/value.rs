@@ -21,6 +21,16 @@ pub enum Value {
     List(Vec<Value>),
 }
 
+/// Whether all of `items` are so; stops at the first that isn't.
+fn all<T>(items: &[T], mut is_so: impl FnMut(&T) -> Result<bool>) -> Result<bool> {
+    for item in items {
+        if !is_so(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Value {
     /// A string.
     pub fn string(text: impl Into<String>) -> Value {
@@ -112,6 +122,34 @@ impl Value {
                 let entries = data.map(|(key, value)| Ok((document.key_text(key).to_owned(), Value::of(document, value)?)));
                 entries.collect::<Result<_>>().map(Value::Map)
             }
+        }
+    }
+
+    /// Whether the subtree of `document` at `id` is this one, as [`Value::of`] has it, without a copy of it.
+    ///
+    /// # Errors
+    /// A scalar that doesn't resolve.
+    pub fn is_at(&self, document: &Document<'_>, id: NodeId) -> Result<bool> {
+        let node = document.node(id);
+        match (node.kind, self) {
+            (Kind::Alias, _) => self.is_at(document, node.target()),
+            (Kind::Scalar, Value::Scalar(kind, bytes)) => {
+                document.scalar(id).map(|scalar| scalar.kind == *kind && scalar.bytes.as_ref() == bytes.as_slice())
+            }
+            (Kind::Sequence, Value::List(items)) => {
+                let mut left = document.children(id);
+                let same = |item: &Value| left.next().map_or(Ok(false), |id| item.is_at(document, id));
+                Ok(all(items, same)? && left.next().is_none())
+            }
+            (Kind::Mapping, Value::Map(entries)) => {
+                let mut left = document.entries(id).filter(|(_, value)| document.node(*value).role != Role::Shadow);
+                let same = |(name, value): &(String, Value)| match left.next() {
+                    Some((key, id)) if document.key_text(key) == name => value.is_at(document, id),
+                    _ => Ok(false),
+                };
+                Ok(all(entries, same)? && left.next().is_none())
+            }
+            _ => Ok(false),
         }
     }
 

@@ -82,11 +82,22 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
     if plain == opened.plain.as_str() && opened.is_signed() {
         return Ok(Zeroizing::new(opened.document.source.to_owned()));
     }
+    let format = opened.document.format;
+    reseal_read(opened, &format.parse_plain(&opened.plain)?, &format.parse_plain(plain)?, now)
+}
+
+/// As [`reseal`], where both texts were read already: `before` is the plain text of `opened`.
+///
+/// # Errors
+/// As [`reseal`].
+pub fn reseal_read(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, now: &str) -> Result<Zeroizing<String>> {
+    if plain.source == before.source && opened.is_signed() {
+        return Ok(Zeroizing::new(opened.document.source.to_owned()));
+    }
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
-    let document = opened.document.format.parse_plain(plain)?;
-    let layout = !kubernetes::lists_sops_fields(&document);
-    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, layout, data_key: None })?.text)
+    let layout = !kubernetes::lists_sops_fields(plain);
+    Ok(resealed(opened, before, plain, &Next { selection: &selection, metadata, layout, data_key: None })?.text)
 }
 
 /// How the next version of a file is encrypted.
@@ -106,10 +117,13 @@ pub struct Next<'n> {
 /// # Errors
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
 pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
+    resealed(opened, &opened.document.format.parse_plain(&opened.plain)?, plain, next)
+}
+
+fn resealed(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
     let format = opened.document.format;
-    let before = format.parse_plain(&opened.plain)?;
     let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
-    let earlier = Earlier::new(&opened.document, &before, &opened.reading, &opened.metadata, next.data_key.is_none());
+    let earlier = Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, next.data_key.is_none());
     let sealed = |earlier: Earlier<'_>| {
         let request = Request {
             selection: next.selection,
@@ -129,7 +143,7 @@ pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> 
     };
     // Another writer's style that doesn't carry the new text is no reason to refuse.
     sealed(earlier).or_else(|_: Error| {
-        sealed(Earlier::new(&opened.document, &before, &opened.reading, &opened.metadata, next.data_key.is_none()).without_styles())
+        sealed(Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, next.data_key.is_none()).without_styles())
     })
 }
 
@@ -155,7 +169,7 @@ pub fn rotate(
     };
     let document = opened.document.format.parse_plain(&opened.plain)?;
     let layout = !kubernetes::lists_sops_fields(&document);
-    Ok(reseal_as(opened, &document, &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) })?.text)
+    Ok(resealed(opened, &document, &document, &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) })?.text)
 }
 
 /// Fields of a key group that aren't known here stay with it.

@@ -3,17 +3,21 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
+use std::hash::BuildHasher as _;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
+use foldhash::quality::RandomState;
 
 use super::platform;
 use crate::error::{Error, Kind, Result};
 
 /// The files that were read, under their paths as given, made absolute.
 static SEEN: LazyLock<Mutex<HashMap<PathBuf, Stamp>>> = LazyLock::new(Mutex::default);
+
+/// Of this process: whoever changes a file can't know what to change it to.
+static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Changes of a file within this time may leave its time as it is: file systems count in steps of up to two seconds.
 const STEP: Duration = Duration::from_secs(2);
@@ -24,7 +28,7 @@ struct Stamp {
     size: u64,
     modified: Option<SystemTime>,
     /// Of a file that was changed just before it was read: its time alone wouldn't tell another change.
-    content: Option<[u8; 32]>,
+    content: Option<u64>,
 }
 
 impl Stamp {
@@ -41,7 +45,7 @@ pub fn note(path: &Path, before: &Metadata, bytes: &[u8]) {
     let mut stamp = Stamp::of(before);
     let settled = stamp.modified.is_some_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > STEP));
     if !settled {
-        stamp.content = Some(Sha256::digest(bytes).into());
+        stamp.content = Some(STATE.hash_one(bytes));
     }
     if let Ok(mut seen) = SEEN.lock() {
         seen.insert(name(path), stamp);
@@ -56,7 +60,7 @@ pub fn check(path: &Path) -> Result<()> {
     // The lock isn't held while the file is read: other files wait for it.
     let Some(stamp) = SEEN.lock().ok().and_then(|seen| seen.get(&name(path)).cloned()) else { return Ok(()) };
     let Ok(metadata) = fs::metadata(path) else { return Err(changed(path, "gone")) };
-    let content = stamp.content.and_then(|_| fs::read(path).ok()).map(|bytes| Sha256::digest(bytes).into());
+    let content = stamp.content.and_then(|_| fs::read(path).ok()).map(|bytes| STATE.hash_one(bytes.as_slice()));
     if (Stamp { content, ..Stamp::of(&metadata) }) == stamp { Ok(()) } else { Err(changed(path, "changed")) }
 }
 

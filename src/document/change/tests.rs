@@ -8,14 +8,19 @@ fn format(text: &str) -> &'static dyn Format {
     if text.starts_with('{') && text.contains('"') { &Json } else { &Yaml }
 }
 
+fn read(format: &'static dyn Format, changed: Changed) -> Result<String> {
+    changed.read(format).map(|document| document.source.to_owned())
+}
+
 fn after_set(text: &str, path: &str, json: &str) -> Result<String> {
     let document = format(text).parse(text)?;
-    set(&document, &index_path::parse(path, ErrorKind::BadIndex)?, &json::value_of(json).unwrap()).map(|text| text.to_string())
+    set(&document, &index_path::parse(path, ErrorKind::BadIndex)?, &json::value_of(json).unwrap())
+        .and_then(|changed| read(document.format, changed))
 }
 
 fn after_unset(text: &str, path: &str) -> Result<Option<String>> {
     let document = format(text).parse(text)?;
-    Ok(unset(&document, &index_path::parse(path, ErrorKind::BadIndex)?)?.map(|text| text.to_string()))
+    unset(&document, &index_path::parse(path, ErrorKind::BadIndex)?)?.map(|changed| read(document.format, changed)).transpose()
 }
 
 #[track_caller]

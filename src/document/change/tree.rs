@@ -12,6 +12,21 @@ pub(super) fn documents(document: &Document<'_>) -> Result<Vec<Value>> {
     document.parts.iter().map(|part| of_root(part.root).map(|value| if value.is_null() { empty() } else { value })).collect()
 }
 
+/// Whether these are the values of all documents, as [`documents`] has them.
+pub(super) fn are(wanted: &[Value], document: &Document<'_>) -> Result<bool> {
+    if wanted.len() != document.parts.len() {
+        return Ok(false);
+    }
+    for (wanted, part) in wanted.iter().zip(&document.parts) {
+        let empty = matches!(wanted, Value::Map(entries) if entries.is_empty());
+        let is_there = part.root != NONE && !(empty && Value::of(document, part.root)?.is_null());
+        if !(if is_there { wanted.is_at(document, part.root)? } else { empty }) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// `leaf` inside the mappings and lists that `path` names; a new list has one item, whatever its index.
 pub(super) fn around(path: &[Index], leaf: &Value) -> Value {
     path.iter().rev().fold(leaf.clone(), |inner, step| match step {
