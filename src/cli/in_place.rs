@@ -65,7 +65,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
     let plain = format.parse_plain(&opened.plain)?;
     let Some(changed) = change(&plain)? else { return Ok(()) };
-    let sealed = next::reseal_read(&opened, &plain, &changed.read(format)?, &clock::now())?;
+    let sealed = next::reseal_read(&opened, &plain, || changed.read(format), &clock::now())?;
     match () {
         () if *sealed == *text => Ok(()),
         () if flags.write_through => source::write_through(&path, &sealed),

@@ -440,7 +440,7 @@ pub fn with_block_of(earlier: &Document<'_>, text: &str, metadata: &value::Value
     let patched = edits.apply(earlier.source);
     let end = patched.len() - (earlier.source.len() - old.end as usize);
     let wanted = &patched[old.start as usize..end];
-    if text.contains(wanted) {
+    if memchr::memmem::find(text.as_bytes(), wanted.as_bytes()).is_some() {
         return None;
     }
     let document = format.parse(text).ok()?;

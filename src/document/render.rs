@@ -66,8 +66,7 @@ pub fn plain_safe(text: &str, flow: bool) -> bool {
     }
     may_start_plain(first, bytes.get(1).copied(), flow)
         && !matches!(last, b' ' | b':')
-        && !text.contains(": ")
-        && !text.contains(" #")
+        && !memchr::memchr_iter(b' ', bytes).any(|at| bytes[..at].ends_with(b":") || bytes[at + 1..].starts_with(b"#"))
         && !text.starts_with("---")
         && !text.starts_with("...")
         // A last word `-` before a comma or bracket is an error to some readers.

@@ -83,21 +83,36 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
         return Ok(Zeroizing::new(opened.document.source.to_owned()));
     }
     let format = opened.document.format;
-    reseal_read(opened, &format.parse_plain(&opened.plain)?, &format.parse_plain(plain)?, now)
+    reseal_read(opened, &format.parse_plain(&opened.plain)?, || format.parse_plain(plain), now)
 }
 
-/// As [`reseal`], where both texts were read already: `before` is the plain text of `opened`.
+/// As [`reseal`], where the plain text of `opened` was read already (`before`); `read` reads that of the next version.
 ///
 /// # Errors
 /// As [`reseal`].
-pub fn reseal_read(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, now: &str) -> Result<Zeroizing<String>> {
-    if plain.source == before.source && opened.is_signed() {
-        return Ok(Zeroizing::new(opened.document.source.to_owned()));
-    }
+pub fn reseal_read<'p>(
+    opened: &Opened<'_>,
+    before: &Document<'_>,
+    read: impl FnOnce() -> Result<Document<'p>>,
+    now: &str,
+) -> Result<Zeroizing<String>> {
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
-    let layout = !kubernetes::lists_sops_fields(plain);
-    Ok(resealed(opened, before, plain, &Next { selection: &selection, metadata, layout, data_key: None })?.text)
+    std::thread::scope(|scope| {
+        let earlier = scope.spawn(|| earlier(opened, before, true));
+        let plain = read()?;
+        if plain.source == before.source && opened.is_signed() {
+            return Ok(Zeroizing::new(opened.document.source.to_owned()));
+        }
+        let layout = !kubernetes::lists_sops_fields(&plain);
+        let next = Next { selection: &selection, metadata, layout, data_key: None };
+        let earlier = earlier.join().map_err(|_| Error::new(Kind::Generic, "the earlier version couldn't be compared with"))?;
+        Ok(resealed(opened, earlier, before, &plain, &next)?.text)
+    })
+}
+
+fn earlier<'e>(opened: &'e Opened<'_>, before: &'e Document<'_>, reuse: bool) -> Earlier<'e> {
+    Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, reuse)
 }
 
 /// How the next version of a file is encrypted.
@@ -117,13 +132,13 @@ pub struct Next<'n> {
 /// # Errors
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
 pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
-    resealed(opened, &opened.document.format.parse_plain(&opened.plain)?, plain, next)
+    let before = opened.document.format.parse_plain(&opened.plain)?;
+    resealed(opened, earlier(opened, &before, next.data_key.is_none()), &before, plain, next)
 }
 
-fn resealed(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
+fn resealed(opened: &Opened<'_>, known: Earlier<'_>, before: &Document<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
     let format = opened.document.format;
     let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
-    let earlier = Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, next.data_key.is_none());
     let sealed = |earlier: Earlier<'_>| {
         let request = Request {
             selection: next.selection,
@@ -142,9 +157,7 @@ fn resealed(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, ne
         Ok(sealed)
     };
     // Another writer's style that doesn't carry the new text is no reason to refuse.
-    sealed(earlier).or_else(|_: Error| {
-        sealed(Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, next.data_key.is_none()).without_styles())
-    })
+    sealed(known).or_else(|_: Error| sealed(earlier(opened, before, next.data_key.is_none()).without_styles()))
 }
 
 /// Encrypts the values of `opened` under a new data key with fresh IVs, wrapped for `groups`.
@@ -169,7 +182,14 @@ pub fn rotate(
     };
     let document = opened.document.format.parse_plain(&opened.plain)?;
     let layout = !kubernetes::lists_sops_fields(&document);
-    Ok(resealed(opened, &document, &document, &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) })?.text)
+    Ok(resealed(
+        opened,
+        earlier(opened, &document, false),
+        &document,
+        &document,
+        &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) },
+    )?
+    .text)
 }
 
 /// Fields of a key group that aren't known here stay with it.
