@@ -168,6 +168,7 @@ const CLI_PARTS: &[&str] = &[
     "in_place",
     "left",
     "paths",
+    "policy",
     "report",
     "rewrite",
     "settings",

@@ -457,9 +457,14 @@ fn trouble_with_git_is_told_apart_from_no_repository() {
     assert!(done.refused(2).contains("safe.directory"));
     let done = sandbox.kveil(["encrypt", "--staged"]).env("PATH", sandbox.path("none")).run();
     assert!(done.refused(2).contains("install git"));
-    // A tree can be walked without git; what only git knows is said to be missing.
+    // A tree can be walked without git; whether anything in it comes into clear can't be told.
     sandbox.write("a.yaml", SECRET);
     let done = sandbox.kveil(["encrypt", "-i", "."]).env("PATH", sandbox.path("none")).run();
+    assert!(done.refused(2).contains("install git"));
+    assert_eq!(sandbox.read("a.yaml"), SECRET.as_bytes());
+    // Who says that nothing hangs on it goes on; what only git knows is said to be missing.
+    let alone = ["encrypt", "-i", "--fresh", "--allow-clear", "--allow-recipient", RECIPIENT_1, "."];
+    let done = sandbox.kveil(alone).env("PATH", sandbox.path("none")).run();
     assert!(done.code == 0 && done.err.contains("aren't seen: git can't be run") && is_sealed(&sandbox, "a.yaml"), "{}", done.err);
 }
 

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::policy::Seen;
 use super::settings::{Configs, Found};
 use super::{ask, report};
-use crate::config::{Config, Rule};
+use crate::config::Rule;
 use crate::datakey::rewrap;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, printable};
 use crate::recipient::{RecipientSpec, kind_by_field};
 
 /// Who agreed to what.
@@ -17,34 +18,47 @@ pub struct Consent {
     /// Take this recipient although the committed rule of the file doesn't have it
     #[arg(long, value_name = "RECIPIENT", help_heading = "Recipients")]
     allow_recipient: Vec<String>,
+    /// Hold recipients against the rules of this revision, rather than those of the last commit
+    #[arg(long, value_name = "REV", help_heading = "Recipients")]
+    policy: Option<String>,
+}
+
+/// Who says which recipients a file may have.
+enum Authority<'a> {
+    /// A rule that is committed, in another form than the work tree's or as the revision that was named has it.
+    Committed(&'a Rule, &'a str),
+    /// The rule of the work tree: it is what is committed, or nothing is.
+    WorkTree(&'a Rule, &'a str),
+    /// The revision that was named has no rule for the file.
+    Nobody,
 }
 
 impl Consent {
-    /// Refuses to wrap the data key of `target` for a recipient that its rule doesn't have: the rule of the last commit if
-    /// there is one, else that of the work tree. Without a rule a recipient flag is consent.
+    /// Refuses to wrap the data key of `target` for a recipient that its rule doesn't have: the rule of the last commit, or
+    /// of the revision that was named, if there is one, else that of the work tree. Without a rule a recipient flag is
+    /// consent. What is allowed by flag needs no git.
     ///
     /// # Errors
-    /// `Generic` (1), with the recipients and what to do.
+    /// `Generic` (1), with the recipients and what to do. `Unreadable` (2): git is in trouble, or knows no such revision.
     pub fn check(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
         let context = configs.context;
-        let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(()) };
-        let committed = configs.committed(found)?;
-        if context.is_strict() {
+        let found = found.filter(|found| found.config.has_creation_rules);
+        if let Some(found) = found.filter(|_| context.is_strict()) {
             // A pattern that can't be read matches nothing, and would leave the file without a rule to hold against it.
             found.config.strict()?;
-            committed.as_ref().map_or(Ok(()), |config| config.strict())?;
         }
-        let (config, place) = match &committed {
-            Some(config) => (&**config, "the committed rule"),
-            None => (&found.config, "the rule"),
-        };
-        let Some(rule) = rule_for(config, found, target) else { return Ok(()) };
-        let strangers: Vec<&RecipientSpec> = recipients.iter().filter(|spec| !self.allows(spec) && !contains(rule, spec)).collect();
+        let asked: Vec<&RecipientSpec> = recipients.iter().filter(|spec| !self.allows(spec)).collect();
+        let silent = !context.is_strict() && !context.talkative && self.policy.is_none();
+        if asked.is_empty() || silent {
+            return Ok(());
+        }
+        let seen = self.seen(configs, found, target)?;
+        let Some(authority) = self.authority(seen.as_deref(), found, target) else { return Ok(()) };
+        let strangers: Vec<&RecipientSpec> = asked.into_iter().filter(|spec| !authority.has(spec)).collect();
         if strangers.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = strangers.iter().map(|spec| format!("{} {}", spec.kind, spec.text)).collect();
-        let message = format!("{} of {}:{} doesn't have {}", place, config.file, rule.line, names.join(", "));
+        let message = self.message(&authority, &strangers);
         if !context.is_strict() {
             report::warning(context, &message);
             return Ok(());
@@ -52,7 +66,57 @@ impl Consent {
         if ask::possible(context) && ask::yes(&format!("{message}: shall it be able to read the file?")) {
             return Ok(());
         }
-        Err(refusal(message, &strangers, committed.is_some()))
+        Err(self.refusal(message, &strangers, &authority))
+    }
+
+    /// The committed configuration that counts for `target`. Under the name `sops`, which never needs git, trouble with it
+    /// is nothing, unless a revision was named.
+    fn seen(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path) -> Result<Option<Arc<Seen>>> {
+        let context = configs.context;
+        let seen = configs.policies.find(context, self.policy.as_deref(), found, target);
+        if !context.is_strict() && self.policy.is_none() {
+            return Ok(seen.ok().flatten());
+        }
+        let seen = seen.map_err(|error| match error.kind {
+            Kind::Unreadable if self.policy.is_none() => {
+                error.hint("who may read the file is held against the last commit: --allow-recipient R for each recipient goes without")
+            }
+            _ => error,
+        })?;
+        if let Some(seen) = seen.as_ref().filter(|_| context.is_strict()) {
+            seen.config.strict()?;
+        }
+        Ok(seen)
+    }
+
+    fn authority<'a>(&self, seen: Option<&'a Seen>, found: Option<&'a Found>, target: &Path) -> Option<Authority<'a>> {
+        let here = found.and_then(|found| {
+            let directory = found.path.parent().unwrap_or(Path::new("/"));
+            let (_, rule) = found.config.rule_for(&crate::config::relative_path(directory, target))?;
+            Some(Authority::WorkTree(rule, &found.config.file))
+        });
+        if self.policy.is_none() && seen.zip(found).is_some_and(|(seen, found)| seen.is(found)) {
+            return here;
+        }
+        match seen.and_then(|seen| Some((seen, seen.rule_for(target)?))) {
+            Some((seen, rule)) => Some(Authority::Committed(rule, &seen.config.file)),
+            // A revision that is named has the say: a rule that it hasn't seen is none.
+            None if self.policy.is_some() => here.map(|_| Authority::Nobody),
+            None => here,
+        }
+    }
+
+    fn message(&self, authority: &Authority<'_>, strangers: &[&RecipientSpec]) -> String {
+        let names: Vec<String> = strangers.iter().map(|spec| format!("{} {}", spec.kind, spec.text)).collect();
+        let names = names.join(", ");
+        match authority {
+            Authority::Committed(rule, file) if self.policy.is_some() => format!("the rule of {file}:{} doesn't have {names}", rule.line),
+            Authority::Committed(rule, file) => format!("the committed rule of {file}:{} doesn't have {names}", rule.line),
+            Authority::WorkTree(rule, file) => format!("the rule of {file}:{} doesn't have {names}", rule.line),
+            Authority::Nobody => {
+                format!("{} has no rule for the file, and so none that has {names}", printable(self.policy.as_deref().unwrap_or("HEAD")))
+            }
+        }
     }
 
     /// The configuration to hold recipients against: one that can't be read is an error where consent is needed.
@@ -65,25 +129,40 @@ impl Consent {
 
     fn allows(&self, spec: &RecipientSpec) -> bool {
         let same = |text: &str| kind_by_field(spec.kind).is_some_and(|kind| text == spec.text || kind.same(text.trim(), &spec.text));
-        self.allow_recipient.iter().flat_map(|list| list.split(',')).any(same)
+        self.allow_recipient.iter().any(|list| same(list) || list.split(',').any(same))
+    }
+
+    fn refusal(&self, message: String, strangers: &[&RecipientSpec], authority: &Authority<'_>) -> Error {
+        let flags: Vec<String> = strangers.iter().map(|spec| format!("--allow-recipient {}", quoted(&spec.text))).collect();
+        let error = Error::new(Kind::Generic, format!("refused to add a reader: {message}"));
+        let error = match (authority, &self.policy) {
+            (Authority::WorkTree(..), _) => {
+                error.hint("someone may have copied the entry into the file; kveil updatekeys brings it in line with the rule")
+            }
+            (_, Some(revision)) => error.hint(format!("a change of the configuration has to be in {} first", printable(revision))),
+            (_, None) => error.hint("commit the change of the configuration first, so that it is seen in review"),
+        };
+        error.hint(format!("if it belongs there: {}", flags.join(" ")))
     }
 }
 
-fn rule_for<'c>(config: &'c Config, found: &Found, target: &Path) -> Option<&'c Rule> {
-    let directory = found.path.parent().unwrap_or(Path::new("/"));
-    config.rule_for(&crate::config::relative_path(directory, target)).map(|(_, rule)| rule)
+impl Authority<'_> {
+    /// Whether the file may have this recipient. An encryption context makes no other reader of a key.
+    fn has(&self, spec: &RecipientSpec) -> bool {
+        let rule = match self {
+            Authority::Committed(rule, _) | Authority::WorkTree(rule, _) => rule,
+            Authority::Nobody => return false,
+        };
+        !rule.has_recipients() || rule.groups.iter().flatten().any(|known| rewrap::same(&without_context(known), &without_context(spec)))
+    }
 }
 
-fn contains(rule: &Rule, spec: &RecipientSpec) -> bool {
-    !rule.has_recipients() || rule.groups.iter().flatten().any(|known| rewrap::same(known, spec))
+fn without_context(spec: &RecipientSpec) -> RecipientSpec {
+    let extra = spec.extra.iter().filter(|(name, _)| !name.starts_with("context.")).cloned().collect();
+    RecipientSpec { extra, ..spec.clone() }
 }
 
-fn refusal(message: String, strangers: &[&RecipientSpec], committed: bool) -> Error {
-    let flags: Vec<String> = strangers.iter().map(|spec| format!("--allow-recipient {}", spec.text)).collect();
-    let error = Error::new(Kind::Generic, format!("refused to add a reader: {message}"));
-    let error = match committed {
-        true => error.hint("commit the change of the configuration first, so that it is seen in review"),
-        false => error.hint("someone may have copied the entry into the file; kveil updatekeys brings it in line with the rule"),
-    };
-    error.hint(format!("if it belongs there: {}", flags.join(" ")))
+/// The line of an ssh key has blanks.
+fn quoted(text: &str) -> String {
+    if text.contains(char::is_whitespace) { format!("'{text}'") } else { text.to_owned() }
 }

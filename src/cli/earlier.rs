@@ -1,7 +1,9 @@
 //! The encrypted version of a file that encrypting it again starts from: what is unchanged keeps its bytes, and nothing
 //! that was secret comes into clear unseen.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
@@ -11,13 +13,14 @@ use super::{clock, report};
 use crate::datakey::rewrap;
 use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
-use crate::git::version::{From, Versions};
+use crate::git::version::From;
 use crate::git::{self, Repository};
 use crate::pipeline::{self, Plan, next, update};
 use crate::recipient::Identities;
 use crate::seal::encrypt::Sealed;
 use crate::select::Selection;
 use crate::source::{self, Source};
+use crate::tree::Reason;
 
 /// Which earlier version counts, and what it may give up.
 #[derive(clap::Args, Default)]
@@ -40,38 +43,59 @@ pub struct Earlier {
     place: String,
 }
 
+/// The encrypted versions that a file had.
+#[derive(Default)]
+pub struct Versions {
+    /// The one that is gone on from.
+    pub base: Option<Earlier>,
+    /// The others: what they hold encrypted doesn't come into clear either.
+    others: Vec<Earlier>,
+}
+
 /// The repositories that the files to be written stand in, each once.
-pub struct Repositories(Vec<Repository>);
+pub struct Repositories {
+    all: Vec<Repository>,
+    /// Whether git couldn't be asked about some.
+    trouble: bool,
+}
 
 impl Repositories {
-    /// Finds them. None under the name `sops`, unless `KVEIL_INCREMENTAL=1` or `KVEIL_STRICT=1` asks for it.
+    /// Finds them. Under the name `sops` only where someone hears of what they tell.
     ///
     /// # Errors
-    /// `Unreadable` (2): git is in trouble.
+    /// `Unreadable` (2): git is in trouble. With `--fresh` or `--update`, and `--allow-clear`, nothing depends on git: then
+    /// that is a warning, and as sops, too.
     pub fn of(context: &Context, incremental: &Incremental, paths: &[PathBuf]) -> Result<Repositories> {
-        let mut repositories: Vec<Repository> = Vec::new();
-        if !wanted(context) || incremental.update.is_some() {
-            return Ok(Repositories(repositories));
+        let mut repositories = Repositories { all: Vec::new(), trouble: false };
+        if !wanted(context) {
+            return Ok(repositories);
         }
-        if !git::installed(&context.environment) {
-            let above = |path: &PathBuf| path.ancestors().any(|folder| folder.join(".git").exists());
-            if paths.iter().any(above) {
-                report::warning(context, "git can't be run: everything is encrypted anew, and not compared with the last commit");
-            }
-            return Ok(Repositories(repositories));
-        }
-        for folder in paths.iter().filter_map(|path| path.parent()).filter(|folder| folder.is_dir()) {
+        for folder in paths.iter().filter_map(|path| path.parent()) {
             // A repository inside another one is its own.
             let top = folder.ancestors().find(|above| above.join(".git").exists()).and_then(|top| std::fs::canonicalize(top).ok());
-            if !repositories.iter().any(|known| Some(&known.top) == top.as_ref())
-                && let Some(repository) = Repository::at(&context.environment, &context.directory, folder)?
-                && !repositories.iter().any(|known| known.top == repository.top)
-            {
-                repositories.push(repository);
+            if repositories.all.iter().any(|known| Some(&known.top) == top.as_ref()) {
+                continue;
+            }
+            match Repository::at(&context.environment, &context.directory, folder) {
+                Ok(Some(repository)) if !repositories.all.iter().any(|known| known.top == repository.top) => {
+                    repositories.all.push(repository)
+                }
+                Ok(_) => {}
+                Err(why) if context.is_strict() && !incremental.needs_no_version() => return Err(without_git(why)),
+                Err(why) => {
+                    repositories.trouble = true;
+                    if self::incremental(context) {
+                        report::warning(context, &format!("nothing is compared with the last commit: {why}"));
+                    }
+                }
             }
         }
-        Ok(Repositories(repositories))
+        Ok(repositories)
     }
+}
+
+fn without_git(error: Error) -> Error {
+    error.hint("to go without the last commit: --fresh --allow-clear, and --allow-recipient R for each recipient")
 }
 
 /// Whether earlier versions are gone on from: not under the name `sops`, unless `KVEIL_INCREMENTAL=1` asks for it.
@@ -79,16 +103,27 @@ fn incremental(context: &Context) -> bool {
     !context.is_sops() || context.environment.var("KVEIL_INCREMENTAL").is_some_and(|value| value == "1")
 }
 
-/// Whether they are looked at: `KVEIL_STRICT=1` refuses what would come into clear, whatever else is asked.
+/// Whether they are looked at: where what would come into clear is refused or at least said, whatever else is asked.
 fn wanted(context: &Context) -> bool {
-    incremental(context) || context.is_strict()
+    incremental(context) || context.is_strict() || context.talkative
 }
 
 /// The earlier versions of all files to be written.
 pub struct Baselines<'r> {
     incremental: &'r Incremental,
-    repositories: Vec<(&'r Repository, Versions<'r>)>,
+    repositories: Vec<Known<'r>>,
+    /// Whether any is gone on from.
+    goes_on: bool,
     wanted: bool,
+    trouble: bool,
+}
+
+/// What a repository knows of the files.
+struct Known<'r> {
+    repository: &'r Repository,
+    versions: git::version::Versions<'r>,
+    /// The files whose content isn't that of HEAD and the index, once they have been asked for.
+    differing: OnceLock<Result<HashSet<PathBuf>>>,
 }
 
 impl<'r> Baselines<'r> {
@@ -103,42 +138,102 @@ impl<'r> Baselines<'r> {
         paths: &[PathBuf],
     ) -> Result<Baselines<'r>> {
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let read = |repository: &'r Repository| Ok((repository, Versions::read(repository, &paths)?));
-        let repositories = repositories.0.iter().map(read).collect::<Result<_>>()?;
-        Ok(Baselines { incremental, repositories, wanted: wanted(context) })
+        let read = |repository: &'r Repository| {
+            let versions = git::version::Versions::read(repository, &paths)?;
+            Ok(Known { repository, versions, differing: OnceLock::new() })
+        };
+        Ok(Baselines {
+            incremental,
+            repositories: repositories.all.iter().map(read).collect::<Result<_>>()?,
+            goes_on: self::incremental(context),
+            wanted: wanted(context),
+            trouble: repositories.trouble,
+        })
     }
 
-    /// The encrypted version that the file at `path` (absolute) had: the one named; inside a repository that of the last
-    /// commit, else of the index; elsewhere the one that would be overwritten. `plain` is the file that is encrypted.
+    /// The encrypted versions that the file at `path` (absolute) had: in the last commit, in the index, and where it would
+    /// be overwritten. What is gone on from is the version named; inside a repository that of the last commit, else of the
+    /// index; elsewhere the one that would be overwritten. `plain` is the file that is encrypted.
     ///
     /// # Errors
     /// The version named can't be read, or isn't encrypted; git is in trouble.
-    pub fn earlier(&self, path: &Path, plain: &Path, format: &'static dyn Format) -> Result<Option<Earlier>> {
-        if let Some(name) = &self.incremental.update {
-            let text = Source::of(name).read().map_err(|error| error.in_file(name))?;
-            let earlier = Earlier { text, place: name.clone() };
-            let not = || Error::new(Kind::Generic, "it isn't an encrypted version, which --update expects").in_file(name);
-            return if earlier.is_encrypted(format) { Ok(Some(earlier)) } else { Err(not()) };
-        }
+    pub fn earlier(&self, path: &Path, plain: &Path, format: &'static dyn Format) -> Result<Versions> {
+        let mut found = Versions { base: self.named(format)?, others: Vec::new() };
         if !self.wanted {
-            return Ok(None);
+            return Ok(found);
         }
-        let earlier = match self.innermost(path) {
-            Some((_, versions)) => committed(versions, path)?,
-            // A device or a pipe holds no version, and the plain file itself none either.
-            None if path.is_file() && !same_file(path, plain) => {
-                Source::File(path.to_owned()).read().ok().map(|text| Earlier { text, place: path.display().to_string() })
-            }
-            None => None,
-        };
-        Ok(earlier.filter(|earlier| earlier.is_encrypted(format)))
+        let known = self.innermost(path);
+        let committed = known.map_or_else(|| Ok(Vec::new()), |known| known.versions.all(path, |_| true))?;
+        for (at, version) in committed.into_iter().enumerate() {
+            found.take(text_of(version), at == 0 && self.goes_on, format);
+        }
+        // A device or a pipe holds no version, and the plain file itself none either.
+        if path.is_file() && !same_file(path, plain) {
+            let text = Source::File(path.to_owned()).read().ok();
+            let there = text.map(|text| Earlier { text, place: path.display().to_string() });
+            found.take(there, known.is_none() && self.goes_on && !self.trouble, format);
+        }
+        Ok(found)
+    }
+
+    fn named(&self, format: &'static dyn Format) -> Result<Option<Earlier>> {
+        let Some(name) = &self.incremental.update else { return Ok(None) };
+        let text = Source::of(name).read().map_err(|error| error.in_file(name))?;
+        let earlier = Earlier { text, place: name.clone() };
+        let not = || Error::new(Kind::Generic, "it isn't an encrypted version, which --update expects").in_file(name);
+        if earlier.is_encrypted(format) { Ok(Some(earlier)) } else { Err(not()) }
+    }
+
+    /// Refuses to pass over a file that git has encrypted and that is in clear now: the next commit would hold its values.
+    /// `text` is what the file holds, `staged` the object of what is staged of it.
+    ///
+    /// # Errors
+    /// `Generic` (1) without `--allow-clear`; git is in trouble.
+    pub fn refuse_left_in_clear(
+        &self,
+        path: &Path,
+        reason: Reason,
+        staged: Option<&str>,
+        format: impl Fn(&str) -> Option<&'static dyn Format>,
+        text: impl FnOnce() -> Option<Zeroizing<String>>,
+    ) -> Result<()> {
+        let Some(known) = self.innermost(path).filter(|_| !self.incremental.allow_clear) else { return Ok(()) };
+        if staged.is_none() && !known.differs(path)? {
+            return Ok(());
+        }
+        let encrypted = |text: &str| format(text).is_some_and(|format| is_encrypted(text, format));
+        let earlier = known.versions.all(path, |object| Some(object) != staged)?;
+        let Some(earlier) = earlier.into_iter().filter_map(text_of).find(|earlier| encrypted(&earlier.text)) else { return Ok(()) };
+        if text().is_none_or(|text| encrypted(&text)) {
+            return Ok(());
+        }
+        let message = format!("it would stay in clear ({}), {} has it encrypted", reason.id(), earlier.place);
+        Err(Error::new(Kind::Generic, message)
+            .hint("named itself, with encrypt -i FILE, it is encrypted as it was; a rule that matches it again does so for good")
+            .hint("if it holds no secrets any more: --allow-clear"))
+    }
+
+    fn innermost(&self, path: &Path) -> Option<&Known<'r>> {
+        let around = self.repositories.iter().filter(|known| known.repository.inside(path).is_some());
+        around.max_by_key(|known| known.repository.top.components().count())
     }
 }
 
-impl<'r> Baselines<'r> {
-    fn innermost(&self, path: &Path) -> Option<&(&'r Repository, Versions<'r>)> {
-        let around = self.repositories.iter().filter(|(repository, _)| repository.inside(path).is_some());
-        around.max_by_key(|(repository, _)| repository.top.components().count())
+impl Known<'_> {
+    /// Whether the file at `path` differs from HEAD's or the index's.
+    fn differs(&self, path: &Path) -> Result<bool> {
+        let differing = self.differing.get_or_init(|| self.repository.differing()).as_ref().map_err(Clone::clone)?;
+        Ok(self.repository.inside(path).is_some_and(|inside| differing.contains(&inside)))
+    }
+}
+
+impl Versions {
+    fn take(&mut self, version: Option<Earlier>, as_base: bool, format: &'static dyn Format) {
+        let Some(version) = version.filter(|version| version.is_encrypted(format)) else { return };
+        match self.base {
+            None if as_base => self.base = Some(version),
+            _ => self.others.push(version),
+        }
     }
 }
 
@@ -146,20 +241,23 @@ fn same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((std::fs::canonicalize(a), std::fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn committed(versions: &Versions<'_>, path: &Path) -> Result<Option<Earlier>> {
-    let Some(mut earlier) = versions.earlier(path)? else { return Ok(None) };
-    let place = match earlier.from {
+/// What isn't text is no encrypted version.
+fn text_of(mut version: git::version::Earlier) -> Option<Earlier> {
+    let place = match version.from {
         From::Head => "the last commit",
         From::Index => "the index",
         From::Ours => "our side of the merge",
     };
-    // What isn't text is no encrypted version.
-    Ok(source::utf8(std::mem::take(&mut earlier.bytes)).ok().map(|text| Earlier { text, place: place.to_owned() }))
+    source::utf8(std::mem::take(&mut version.bytes)).ok().map(|text| Earlier { text, place: place.to_owned() })
+}
+
+fn is_encrypted(text: &str, format: &'static dyn Format) -> bool {
+    text.contains("sops") && format.parse(text).is_ok_and(|document| crate::tree::choice::has_block(&document))
 }
 
 impl Earlier {
     fn is_encrypted(&self, format: &'static dyn Format) -> bool {
-        self.text.contains("sops") && format.parse(&self.text).is_ok_and(|document| crate::tree::choice::has_block(&document))
+        is_encrypted(&self.text, format)
     }
 
     /// How the earlier version is encrypted, for a file that no rule says it of.
@@ -210,15 +308,18 @@ pub fn refuse_clear(context: &Context, old: &Document<'_>, place: &str, plain: &
 }
 
 impl Incremental {
-    /// As [`refuse_clear`], unless `--allow-clear` is given.
+    /// Whether nothing of an earlier version is asked for, be it there or not.
+    fn needs_no_version(&self) -> bool {
+        self.allow_clear && (self.fresh || self.update.is_some())
+    }
+
+    /// As [`refuse_clear`] against all versions, unless `--allow-clear` is given.
     ///
     /// # Errors
     /// As there.
-    pub fn refuse_clear(&self, context: &Context, earlier: &Earlier, plain: &Document<'_>, selection: &Selection) -> Result<()> {
-        if self.allow_clear {
-            return Ok(());
-        }
-        refuse_clear(context, &plain.format.parse(&earlier.text)?, &earlier.place, plain, selection)
+    pub fn refuse_clear(&self, context: &Context, versions: &Versions, plain: &Document<'_>, selection: &Selection) -> Result<()> {
+        let all = versions.base.iter().chain(&versions.others).filter(|_| !self.allow_clear);
+        all.into_iter().try_for_each(|old| refuse_clear(context, &plain.format.parse(&old.text)?, &old.place, plain, selection))
     }
 
     /// Encrypts `plain` over its earlier version; what that gives up is said in a line.

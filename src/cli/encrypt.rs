@@ -201,7 +201,21 @@ fn refuse_nothing(ran: &Ran<Done>) -> Result<()> {
 impl Work<'_> {
     fn one(&self, target: &Target) -> Result<Outcome<Done>> {
         let name = self.args.types.filename_override.clone().unwrap_or_else(|| target.name());
-        self.outcome(target, &name).map_err(|error| files::of_stream(error, &target.source).in_file(&name))
+        let outcome = self.outcome(target, &name).and_then(|outcome| self.nothing_left_in_clear(target, outcome));
+        outcome.map_err(|error| files::of_stream(error, &target.source).in_file(&name))
+    }
+
+    /// What is passed over must not be a file that was encrypted so far. Where the rule only selects no value any more,
+    /// its values have been looked at one by one.
+    fn nothing_left_in_clear(&self, target: &Target, outcome: Outcome<Done>) -> Result<Outcome<Done>> {
+        let (Outcome::Skipped(reason), Source::File(file)) = (&outcome, &target.source) else { return Ok(outcome) };
+        if self.args.replaces() && !matches!(reason, Reason::Encrypted | Reason::NoValues | Reason::Gone) {
+            let staged = target.staged.as_ref().map(|staged| staged.object.as_str());
+            let format = |text: &str| self.args.types.input(&target.name(), text).ok();
+            let text = || self.read(target).and_then(source::utf8).ok();
+            self.baselines.refuse_left_in_clear(&self.context.directory.join(file), *reason, staged, format, text)?;
+        }
+        Ok(outcome)
     }
 
     fn outcome(&self, target: &Target, name: &str) -> Result<Outcome<Done>> {
@@ -271,12 +285,11 @@ impl Work<'_> {
     fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
         let found = self.configs.find(Some(path))?;
         let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
-        let earlier = self.baselines.earlier(&destination, path, document.format)?;
-        let decision = self.decide(found.as_deref(), path, document, earlier.as_ref())?;
-        if let Some(earlier) = &earlier {
-            // Before anything is passed over: a rule that selects nothing any more is the worst of them.
-            self.args.incremental.refuse_clear(self.context, earlier, document, &decision.plan.selection)?;
-        }
+        let versions = self.baselines.earlier(&destination, path, document.format)?;
+        let earlier = versions.base.as_ref();
+        let decision = self.decide(found.as_deref(), path, document, earlier)?;
+        // Before anything is passed over: a rule that selects nothing any more is the worst of them.
+        self.args.incremental.refuse_clear(self.context, &versions, document, &decision.plan.selection)?;
         let dry = self.args.handling.dry_run;
         let values = if dry || !target.named { choice::values(document, &decision.plan.selection)? } else { 0 };
         if values == 0 && !target.named {
@@ -290,7 +303,7 @@ impl Work<'_> {
         }
         let recipients: Vec<RecipientSpec> = decision.plan.groups.iter().flatten().cloned().collect();
         self.args.consent.check(&self.configs, found.as_deref(), path, &recipients)?;
-        let (sealed, notes) = self.encrypted(document, &decision, earlier.as_ref())?;
+        let (sealed, notes) = self.encrypted(document, &decision, earlier)?;
         write(self.args, target, &sealed.text)?;
         let mut done = describe(name, &decision, sealed, !self.args.writes());
         done.warnings.extend(notes.map(|note| format!("{name}: {note}")));

@@ -28,6 +28,7 @@ mod keygen;
 mod left;
 mod man;
 mod paths;
+mod policy;
 mod recipients;
 mod report;
 mod rewrite;

@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex};
 use super::clock;
 use super::context::Context;
 use super::flags::{Common, Recipients, Selectors, conflict};
+use super::policy::Policies;
 use super::report;
 use crate::config::{self, Config, Rule};
 use crate::document::Document;
 use crate::error::{Error, Kind, Result};
-use crate::git::version;
-use crate::git::{self, Repository};
 use crate::kubernetes;
 use crate::kubernetes::secret::Default as KindDefault;
 use crate::metadata::SelectorKind;
 use crate::pipeline::Plan;
 use crate::recipient::{self, RecipientSpec};
 use crate::select::Selection;
-use crate::source::{self, Source, platform};
+use crate::source::{Source, platform};
 
-const FILE: &str = ".sops.yaml";
+/// The name of a configuration.
+pub const FILE: &str = ".sops.yaml";
 const MISSPELT: &str = ".sops.yml";
 /// As far up as sops looks.
 const MAX_PARENTS: usize = 100;
@@ -44,7 +44,8 @@ pub struct Configs<'c> {
     /// By directory, what is nearest.
     nearest: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
     read: Mutex<HashMap<PathBuf, Result<Arc<Found>>>>,
-    committed: Mutex<HashMap<PathBuf, Result<Option<Arc<Config>>>>>,
+    /// Those that are committed.
+    pub policies: Policies,
 }
 
 /// Looks for the configuration of one file, as [`Configs::find`] does.
@@ -58,8 +59,8 @@ pub fn find(context: &Context, common: &Common, target: Option<&Path>) -> Result
 impl<'c> Configs<'c> {
     /// None read yet.
     pub fn new(context: &'c Context, common: &'c Common) -> Configs<'c> {
-        let (nearest, read, committed) = Default::default();
-        Configs { context, common, nearest, read, committed }
+        let (nearest, read, policies) = Default::default();
+        Configs { context, common, nearest, read, policies }
     }
 
     /// Looks for the configuration of `target` (absolute): the one named, else from the target's directory upward, else
@@ -94,15 +95,6 @@ impl<'c> Configs<'c> {
             report::warning(self.context, &format!("the configuration isn't read: {error}"));
             None
         })
-    }
-
-    /// The configuration as the last commit has it, where that differs from the one in the work tree.
-    ///
-    /// # Errors
-    /// `Generic` (1) if it can't be read, `Unreadable` (2) if git is in trouble.
-    pub fn committed(&self, found: &Found) -> Result<Option<Arc<Config>>> {
-        let Ok(mut known) = self.committed.lock() else { return committed(self.context, found) };
-        known.entry(found.path.clone()).or_insert_with(|| committed(self.context, found)).clone()
     }
 
     fn open(&self, path: &Path, name: &str, named: bool) -> Result<Arc<Found>> {
@@ -157,20 +149,6 @@ fn read(path: &Path, name: &str, named: bool) -> Result<Found> {
         error.in_file(name)
     })?;
     Ok(Found { path: path.to_owned(), config: config::parse(&text, name)?, named })
-}
-
-fn committed(context: &Context, found: &Found) -> Result<Option<Arc<Config>>> {
-    if !git::installed(&context.environment) {
-        return Ok(None);
-    }
-    let folder = found.path.parent().unwrap_or(Path::new("/"));
-    let Some(repository) = Repository::at(&context.environment, &context.directory, folder)? else { return Ok(None) };
-    let earlier = version::earlier_version(&repository, &found.path)?.filter(|earlier| earlier.from == version::From::Head);
-    let Some(mut earlier) = earlier else { return Ok(None) };
-    let name = format!("HEAD:{}", found.config.file);
-    let text = source::utf8(std::mem::take(&mut earlier.bytes)).map_err(|error| error.in_file(&name))?;
-    let same = Source::File(found.path.clone()).read().is_ok_and(|now| *now == *text);
-    if same { Ok(None) } else { Ok(Some(Arc::new(config::parse(&text, &name)?))) }
 }
 
 /// A configuration of a stranger could name his recipients.

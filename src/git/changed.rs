@@ -1,6 +1,6 @@
 //! Which files are staged, and which have changed since a revision.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use super::{Repository, fields, text};
@@ -69,6 +69,16 @@ impl Repository {
         let differing = lines(&differing).filter(|line| line.status != b'D').map(|line| line.path);
         let paths: BTreeSet<PathBuf> = differing.chain(fields(&new)).map(platform::path_of_bytes).collect();
         Ok(paths.into_iter().map(|path| self.top.join(path)).filter(|path| is_regular(path)).collect())
+    }
+
+    /// The files, below the top, whose content in the work tree isn't that of HEAD, or not that of the index.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn differing(&self) -> Result<HashSet<PathBuf>> {
+        let index = self.diff(&[])?;
+        let head = if self.head()?.is_some() { self.diff(&["HEAD"])? } else { Vec::new() };
+        Ok(lines(&index).chain(lines(&head)).map(|line| platform::path_of_bytes(line.path)).collect())
     }
 
     /// Where HEAD and `commit` parted.

@@ -45,15 +45,9 @@ pub struct Repository {
     pub common: PathBuf,
 }
 
-/// Whether there is a git in `PATH`.
-pub fn installed(environment: &Environment) -> bool {
-    let folders = environment.path("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(format!("git{}", std::env::consts::EXE_SUFFIX)).is_file())
-}
-
 impl Repository {
-    /// The repository that holds `folder`; none if no `.git` stands there or above, and `GIT_DIR` names none. `directory`
-    /// is the current directory.
+    /// The repository that holds `folder`, or would hold it if it were there; none if no `.git` stands there or above, and
+    /// `GIT_DIR` names none. `directory` is the current directory.
     ///
     /// # Errors
     /// `Unreadable` (2) with the fix: git is missing, refuses (another user's repository) or fails.
@@ -62,7 +56,7 @@ impl Repository {
         if !named && !has_git_above(folder) {
             return Ok(None);
         }
-        let start = if named { directory } else { folder };
+        let start = if named { directory } else { existing(folder) };
         let mut repository =
             Repository { environment: environment.clone(), directory: directory.to_owned(), top: start.to_owned(), common: PathBuf::new() };
         let top = repository.path_answer(&["rev-parse", "--show-toplevel"])?;
@@ -122,13 +116,14 @@ impl Repository {
         command
     }
 
-    /// A path as git names it: below the top, with `/`. None for one outside, and for one that isn't there with its
-    /// folder.
+    /// A path as git names it: below the top, links resolved as far as it is there. None for one outside.
     pub fn inside(&self, path: &Path) -> Option<PathBuf> {
         let path = self.directory.join(path);
-        let real = match std::fs::canonicalize(&path) {
-            Ok(real) => real,
-            Err(_) => std::fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?),
+        let there = existing(&path);
+        let real = std::fs::canonicalize(there).ok()?;
+        let real = match path.strip_prefix(there).ok()? {
+            rest if rest.as_os_str().is_empty() => real,
+            rest => real.join(rest),
         };
         real.strip_prefix(&self.top).ok().map(Path::to_owned)
     }
@@ -142,6 +137,15 @@ impl Repository {
         let mut arguments: Vec<OsString> = ["ls-files", "-z", "--cached", "--"].map(OsString::from).into();
         arguments.extend((!below.as_os_str().is_empty()).then(|| platform::slashed(&below)));
         Ok(fields(&self.ask(&arguments)?).map(|path| self.top.join(platform::path_of_bytes(path))).collect())
+    }
+
+    /// The last commit; none in a repository that has no commit yet.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn head(&self) -> Result<Option<String>> {
+        let output = self.run(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], None)?;
+        Ok(output.status.success().then(|| text(&output.stdout)))
     }
 
     /// The commit that a revision names.
@@ -167,9 +171,15 @@ impl Repository {
 
 /// Whether a `.git` stands in `folder` or above, up to the border of its file system, where git stops too.
 fn has_git_above(folder: &Path) -> bool {
+    let folder = existing(folder);
     let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let device = platform::device(&folder);
     folder.ancestors().take_while(|folder| platform::device(folder) == device).any(|folder| folder.join(".git").exists())
+}
+
+/// What is there of a path: itself, else the nearest above it.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(path)
 }
 
 fn missing(why: &std::io::Error) -> Error {

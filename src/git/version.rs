@@ -1,9 +1,9 @@
-//! The bytes that a path had: at HEAD, in the index, on our side of a merge; after git's own filters, so that they compare
-//! with the work tree's (autocrlf, `eol`, `working-tree-encoding`).
+//! The bytes that a path had: at HEAD, in the index, on our side of a merge, in any commit; after git's own filters, so
+//! that they compare with the work tree's (autocrlf, `eol`, `working-tree-encoding`).
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -13,6 +13,8 @@ use crate::source::platform;
 
 /// Above this number of paths everything is listed: command lines have their bounds.
 const NAMED: usize = 100;
+/// How far a link may lead to another one.
+const MAX_LINKS: usize = 8;
 
 /// Which version a file's earlier bytes are of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,7 +38,16 @@ pub struct Earlier {
 /// The earlier versions of many files: git is asked once for the names of all, and once for the bytes of each.
 pub struct Versions<'r> {
     repository: &'r Repository,
-    objects: HashMap<PathBuf, (From, String)>,
+    /// In the order of [`From`], no object twice.
+    objects: HashMap<PathBuf, Vec<(From, String)>>,
+}
+
+/// A file of a commit.
+pub struct Committed {
+    /// Below the top, as it was asked for.
+    pub path: PathBuf,
+    /// The object with its bytes.
+    pub object: String,
 }
 
 /// The earlier version of the file at `path` (absolute, or relative to the current directory): HEAD's, else the index's,
@@ -62,7 +73,7 @@ impl<'r> Versions<'r> {
         let named: Vec<OsString> =
             if inside.len() > NAMED { Vec::new() } else { inside.iter().map(|path| platform::slashed(path)).collect() };
         let arguments = |words: &[&str]| words.iter().map(OsString::from).chain(named.iter().cloned()).collect::<Vec<_>>();
-        if repository.has_commit()? {
+        if repository.head()?.is_some() {
             versions.take(&repository.ask(&arguments(&["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"]))?, head_line);
         }
         versions.take(&repository.ask(&arguments(&["ls-files", "-z", "--stage", "--"]))?, index_line);
@@ -73,9 +84,9 @@ impl<'r> Versions<'r> {
         for field in fields(listed) {
             let Some(tab) = memchr::memchr(b'\t', field) else { continue };
             let Some((from, object)) = std::str::from_utf8(&field[..tab]).ok().and_then(&read) else { continue };
-            let known = self.objects.entry(platform::path_of_bytes(&field[tab + 1..])).or_insert_with(|| (from, object.to_owned()));
-            if from < known.0 {
-                *known = (from, object.to_owned());
+            let known = self.objects.entry(platform::path_of_bytes(&field[tab + 1..])).or_default();
+            if !known.iter().any(|(_, other)| other == object) {
+                known.push((from, object.to_owned()));
             }
         }
     }
@@ -85,16 +96,71 @@ impl<'r> Versions<'r> {
     /// # Errors
     /// `Unreadable` (2): git can't give its bytes.
     pub fn earlier(&self, path: &Path) -> Result<Option<Earlier>> {
+        Ok(self.read_some(path, 1, |_| true)?.pop())
+    }
+
+    /// All versions that git has of one of the files, HEAD's first, each content once; without those whose object isn't
+    /// `wanted`.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git can't give their bytes.
+    pub fn all(&self, path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Earlier>> {
+        self.read_some(path, usize::MAX, wanted)
+    }
+
+    fn read_some(&self, path: &Path, most: usize, wanted: impl Fn(&str) -> bool) -> Result<Vec<Earlier>> {
         let found = self.repository.inside(path).and_then(|inside| Some((self.objects.get(&inside)?, inside)));
-        let Some(((from, object), inside)) = found else { return Ok(None) };
-        Ok(Some(Earlier { bytes: self.repository.object(object, &inside)?, from: *from }))
+        let Some((versions, inside)) = found else { return Ok(Vec::new()) };
+        let versions = versions.iter().filter(|(_, object)| wanted(object)).take(most);
+        versions.map(|(from, object)| Ok(Earlier { bytes: self.repository.object(object, &inside)?, from: *from })).collect()
     }
 }
 
 impl Repository {
-    /// Whether there is a commit yet.
-    fn has_commit(&self) -> Result<bool> {
-        Ok(self.run(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], None)?.status.success())
+    /// The first of these paths (below the top) at which a commit has a file. A link in the commit is followed, as it would
+    /// be in the work tree; one that leads out of it is no file.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn first_at(&self, commit: &str, paths: &[PathBuf]) -> Result<Option<Committed>> {
+        let arguments = ["ls-tree", "-z", "--full-tree", commit, "--"].into_iter().map(OsString::from);
+        let arguments: Vec<OsString> = arguments.chain(paths.iter().map(|path| platform::slashed(path))).collect();
+        let listed = self.ask(&arguments)?;
+        let entries: HashMap<PathBuf, (&str, &str)> = fields(&listed).filter_map(tree_entry).collect();
+        for path in paths {
+            let object = match entries.get(path) {
+                Some((mode, object)) if mode.starts_with("100") => Some((*object).to_owned()),
+                Some(("120000", object)) => self.linked_at(commit, path, object)?,
+                _ => None,
+            };
+            if let Some(object) = object {
+                return Ok(Some(Committed { path: path.clone(), object }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The object of the file that a link in a commit leads to.
+    fn linked_at(&self, commit: &str, link: &Path, object: &str) -> Result<Option<String>> {
+        let (mut link, mut object) = (link.to_owned(), object.to_owned());
+        for _ in 0..MAX_LINKS {
+            let text = self.ask(&["cat-file", "blob", &object])?;
+            let Some(next) = led_to(&link, &platform::path_of_bytes(&text)) else { return Ok(None) };
+            let listed = self.ask(&[
+                OsString::from("ls-tree"),
+                "-z".into(),
+                "--full-tree".into(),
+                commit.into(),
+                "--".into(),
+                platform::slashed(&next),
+            ])?;
+            match fields(&listed).next().and_then(tree_entry) {
+                Some((_, (mode, found))) if mode.starts_with("100") => return Ok(Some(found.to_owned())),
+                Some((_, ("120000", found))) => (link, object) = (next, found.to_owned()),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// The bytes of an object as they would stand at `path` (below the top) in the work tree.
@@ -110,6 +176,27 @@ impl Repository {
         }
         Ok(Zeroizing::new(output.stdout))
     }
+}
+
+/// Where a link leads, below the top; none if it leads out.
+fn led_to(link: &Path, text: &Path) -> Option<PathBuf> {
+    let mut place = link.parent().unwrap_or(Path::new("")).to_owned();
+    for part in text.components() {
+        match part {
+            Component::Normal(name) => place.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if place.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(place)
+}
+
+/// `MODE TYPE OBJECT`, a tab, the path: the path with mode and object.
+fn tree_entry(field: &[u8]) -> Option<(PathBuf, (&str, &str))> {
+    let tab = memchr::memchr(b'\t', field)?;
+    let mut words = std::str::from_utf8(&field[..tab]).ok()?.split(' ');
+    Some((platform::path_of_bytes(&field[tab + 1..]), (words.next()?, words.nth(1)?)))
 }
 
 /// `MODE blob OBJECT`.
@@ -134,6 +221,14 @@ fn index_line(line: &str) -> Option<(From, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_leads_to_a_place_below_the_top_or_nowhere() {
+        let led = |link: &str, text: &str| led_to(Path::new(link), Path::new(text));
+        assert_eq!(led("a/b/.sops.yaml", "../../.sops.yaml"), Some(".sops.yaml".into()));
+        assert_eq!(led("a/.sops.yaml", "./x/y"), Some("a/x/y".into()));
+        assert_eq!((led("a/.sops.yaml", "../../x"), led("a", "/x")), (None, None));
+    }
 
     #[test]
     fn links_submodules_and_other_sides_have_no_version() {

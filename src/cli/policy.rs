@@ -1,0 +1,133 @@
+//! The rules that recipients are held against: those of the last commit, or of a revision that is named. What stands in the
+//! work tree may be from anyone.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::context::Context;
+use super::settings::{FILE, Found};
+use crate::config::{self, Config, Rule};
+use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+use crate::source::{self, Source};
+
+/// A commit and its repository.
+struct Commit {
+    repository: Repository,
+    id: String,
+    /// As people call it: `HEAD`, or the revision that was named.
+    name: String,
+}
+
+/// A configuration as a commit has it.
+pub struct Seen {
+    /// What it says.
+    pub config: Config,
+    /// The folder that its rules start from, links resolved.
+    folder: PathBuf,
+    /// Its name.
+    file: PathBuf,
+    /// Whether the file in the work tree says something else.
+    changed: bool,
+}
+
+impl Seen {
+    /// Whether `found`, the configuration of the work tree, is this one as it is committed.
+    pub fn is(&self, found: &Found) -> bool {
+        let folder = found.path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+        !self.changed && folder.is_some_and(|folder| folder.join(found.path.file_name().unwrap_or_default()) == self.file)
+    }
+
+    /// The rule of the file at `target` (absolute).
+    pub fn rule_for(&self, target: &Path) -> Option<&Rule> {
+        let real = target.parent().and_then(|folder| std::fs::canonicalize(folder).ok()).zip(target.file_name());
+        let target = real.map_or_else(|| target.to_owned(), |(folder, name)| folder.join(name));
+        self.config.rule_for(&config::relative_path(&self.folder, &target)).map(|(_, rule)| rule)
+    }
+}
+
+/// The configurations of the commits that count in a run: each is looked for and read once.
+#[derive(Default)]
+pub struct Policies {
+    /// By the folder with the `.git`.
+    commits: Mutex<HashMap<PathBuf, Result<Option<Arc<Commit>>>>>,
+    /// By folder: the place of the nearest configuration, with its object.
+    nearest: Mutex<HashMap<PathBuf, Result<Option<(Arc<Commit>, PathBuf, String)>>>>,
+    read: Mutex<HashMap<PathBuf, Result<Arc<Seen>>>>,
+}
+
+/// Gives what is known under this key, or finds it out.
+fn once<V: Clone>(known: &Mutex<HashMap<PathBuf, V>>, key: &Path, find: impl FnOnce() -> V) -> V {
+    let Ok(mut known) = known.lock() else { return find() };
+    known.entry(key.to_owned()).or_insert_with(find).clone()
+}
+
+impl Policies {
+    /// The configuration that counts for `target` (absolute) in the last commit, or in `revision`: the nearest one upward
+    /// from the file, else from the current directory, as in the work tree; if `found` was named, that one. None if the
+    /// commit has none, or there is no repository.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git is in trouble, or knows no such revision. `Generic` (1): the configuration can't be read, or
+    /// there is no repository in which a revision could be named.
+    pub fn find(&self, context: &Context, revision: Option<&str>, found: Option<&Found>, target: &Path) -> Result<Option<Arc<Seen>>> {
+        if let Some(found) = found.filter(|found| found.named) {
+            return self.open(self.look(context, revision, &found.path, true)?);
+        }
+        let beside = target.parent().filter(|_| !context.is_sops());
+        for folder in beside.into_iter().chain([context.directory.as_path()]) {
+            let place = once(&self.nearest, folder, || self.look(context, revision, folder, false))?;
+            if place.is_some() {
+                return self.open(place);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a commit has the file at `path`, or, of a folder, the nearest configuration at or above it.
+    fn look(&self, context: &Context, revision: Option<&str>, path: &Path, file: bool) -> Result<Option<(Arc<Commit>, PathBuf, String)>> {
+        let folder = if file { path.parent().unwrap_or(path) } else { path };
+        let Some(commit) = self.commit(context, revision, folder)? else { return Ok(None) };
+        let Some(inside) = commit.repository.inside(folder) else { return Ok(None) };
+        let candidates: Vec<PathBuf> = match path.file_name().filter(|_| file) {
+            Some(name) => vec![inside.join(name)],
+            None => inside.ancestors().map(|folder| folder.join(FILE)).collect(),
+        };
+        let found = commit.repository.first_at(&commit.id, &candidates)?;
+        Ok(found.map(|found| (commit, found.path, found.object)))
+    }
+
+    fn open(&self, place: Option<(Arc<Commit>, PathBuf, String)>) -> Result<Option<Arc<Seen>>> {
+        let Some((commit, path, object)) = place else { return Ok(None) };
+        let file = commit.repository.top.join(&path);
+        once(&self.read, &file, || read(&commit, &path, &object).map(Arc::new)).map(Some)
+    }
+
+    fn commit(&self, context: &Context, revision: Option<&str>, folder: &Path) -> Result<Option<Arc<Commit>>> {
+        let top = folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(Path::new("/"));
+        once(&self.commits, top, || commit(context, revision, folder).map(|commit| commit.map(Arc::new)))
+    }
+}
+
+fn commit(context: &Context, revision: Option<&str>, folder: &Path) -> Result<Option<Commit>> {
+    let Some(repository) = Repository::at(&context.environment, &context.directory, folder)? else {
+        let Some(revision) = revision else { return Ok(None) };
+        let message = format!("there is no git repository at {}, in which --policy {revision} could be found", folder.display());
+        return Err(Error::new(Kind::Generic, message).hint("leave out --policy: the rule of the work tree counts then"));
+    };
+    let id = match revision {
+        Some(revision) => Some(repository.commit(revision)?),
+        None => repository.head()?,
+    };
+    Ok(id.map(|id| Commit { repository, id, name: revision.unwrap_or("HEAD").to_owned() }))
+}
+
+fn read(commit: &Commit, path: &Path, object: &str) -> Result<Seen> {
+    let name = format!("{}:{}", commit.name, path.display());
+    let text = source::utf8(commit.repository.object(object, path)?).map_err(|error| error.in_file(&name))?;
+    let file = commit.repository.top.join(path);
+    let changed = !Source::File(file.clone()).read().is_ok_and(|now| *now == *text);
+    let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok(Seen { config: config::parse(&text, &name)?, folder, file, changed })
+}
