@@ -350,7 +350,7 @@ impl Work<'_> {
         let document = format.parse(&text).map_err(pipeline::as_generic)?;
         let metadata = pipeline::metadata_of(&document)?;
         let groups = rewrap::recipients(&metadata);
-        let there = groups.iter().flatten().any(|known| rewrap::same(known, &self.spec));
+        let there = groups.iter().flatten().any(|known| self.concerns(known));
         match self.direction {
             Direction::In if there => Ok(Outcome::AsItWas),
             Direction::Out if !there => Ok(Outcome::AsItWas),
@@ -375,7 +375,7 @@ impl Work<'_> {
     }
 
     fn remove(&self, path: &Path, document: Document<'_>, metadata: Metadata, mut groups: Vec<Vec<RecipientSpec>>) -> Result<Outcome> {
-        groups.iter_mut().for_each(|group| group.retain(|known| !rewrap::same(known, &self.spec)));
+        groups.iter_mut().for_each(|group| group.retain(|known| !self.concerns(known)));
         if groups.iter().any(Vec::is_empty) {
             let error = Error::new(Kind::Generic, "a key group would be left without a recipient");
             return Err(error.hint("add another recipient first, or delete the file"));
@@ -389,11 +389,19 @@ impl Work<'_> {
         Ok(Outcome::Removed(opened.encrypted_paths()))
     }
 
+    /// Whether a recipient of a file is the one that comes or goes.
+    fn concerns(&self, known: &RecipientSpec) -> bool {
+        match self.direction {
+            Direction::In => self.spec.is(known),
+            Direction::Out => self.spec.means(known),
+        }
+    }
+
     /// Who stays is wrapped for anew: not an entry that someone copied into the file.
     fn consented(&self, path: &Path, groups: &[Vec<RecipientSpec>]) -> Result<()> {
         let target = self.configs.context.directory.join(path);
         let found = self.consent.configuration(&self.configs, &target)?;
-        let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|known| !rewrap::same(known, &self.spec)).cloned().collect();
+        let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|known| !self.concerns(known)).cloned().collect();
         self.consent.check(&self.configs, found.as_deref(), &target, &others)
     }
 

@@ -178,7 +178,8 @@ impl Work<'_> {
         let groups = changed(rewrap::recipients(&opened.metadata), &self.added, &self.removed);
         let path = target.absolute(self.configs.context, args.types.filename_override.as_deref());
         let found = args.consent.configuration(&self.configs, &path)?;
-        let others: Vec<RecipientSpec> = groups.iter().flatten().filter(|spec| !self.added.contains(spec)).cloned().collect();
+        let others: Vec<RecipientSpec> =
+            groups.iter().flatten().filter(|spec| !self.added.iter().any(|added| added.is(spec))).cloned().collect();
         args.consent.check(&self.configs, found.as_deref(), &path, &others)?;
         let people = settings::people(&groups, found.as_ref().map_or(&[], |found| &found.config.names));
         if args.handling.dry_run {

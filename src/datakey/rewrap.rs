@@ -54,7 +54,7 @@ fn has(group: &[RecipientSpec], spec: &RecipientSpec) -> bool {
 
 /// Whether two notations name one recipient; a key of AWS with another role, context or profile is another one (SOPS).
 pub fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
-    a.kind == b.kind && a.extra == b.extra && kind_by_field(a.kind).is_some_and(|kind| kind.same(&a.text, &b.text))
+    a.is(b)
 }
 
 /// The metadata of the same file for other recipients.

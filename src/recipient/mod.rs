@@ -44,6 +44,21 @@ pub struct RecipientSpec {
 }
 
 impl RecipientSpec {
+    /// Whether both name one recipient, in whichever spelling; a key of AWS with another role, context or profile is another
+    /// one (SOPS).
+    pub fn is(&self, other: &RecipientSpec) -> bool {
+        self.extra == other.extra && self.is_key_of(other)
+    }
+
+    /// Whether `other` goes when this one is shut out: a key that is named alone means it with every role and context.
+    pub fn means(&self, other: &RecipientSpec) -> bool {
+        (self.extra.is_empty() || self.extra == other.extra) && self.is_key_of(other)
+    }
+
+    fn is_key_of(&self, other: &RecipientSpec) -> bool {
+        self.kind == other.kind && kind_by_field(self.kind).is_some_and(|kind| kind.same(&self.text, &other.text))
+    }
+
     /// Gives a key of AWS its encryption context, `context.KEY` with its value; other kinds have none. It stands between role
     /// and profile, wherever they come from.
     pub fn add_context(&mut self, pairs: &[(String, String)]) {
@@ -194,7 +209,8 @@ const STARTS: [(&str, &str); 6] =
 /// `Generic` (1): no kind knows it.
 pub fn read(text: &str) -> Result<RecipientSpec> {
     let text = text.trim();
-    let hex = text.trim_end_matches('!').bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits = text.strip_prefix("0x").unwrap_or(text).trim_end_matches('!');
+    let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b' ');
     let field = match STARTS.iter().find(|(start, _)| text.starts_with(start)) {
         Some(_) if text.contains(".vault.") && text.contains("/keys/") && !text.contains("/v1/") => "azure_kv",
         Some((_, field)) => field,
