@@ -198,3 +198,17 @@ fn rotated_and_rewrapped_files_open_with_gpg() {
     assert!(after.contains(RECIPIENT_1));
     opens("sealed.yaml", "pgp");
 }
+
+#[test]
+fn a_fingerprint_leaves_in_another_spelling() {
+    let Some(sandbox) = ready() else { return };
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - pgp: '{FPR}'\n    age: {RECIPIENT_1}\n"));
+    sandbox.kveil(["encrypt", "-i", "plain.yaml"]).run().ok();
+    let other = format!("0x{}", FPR.to_lowercase());
+    sandbox.kveil(["recipients", "remove", &other, "plain.yaml"]).run().ok();
+    assert_eq!(String::from_utf8(sandbox.read(".sops.yaml")).unwrap(), format!("creation_rules:\n  - age: {RECIPIENT_1}\n"));
+    assert!(!String::from_utf8(sandbox.read("plain.yaml")).unwrap().contains("fp:"));
+    sandbox.kveil(["recipients", "add", &other, "plain.yaml"]).env("SOPS_AGE_KEY", IDENTITY_1).run().ok();
+    let rules = format!("creation_rules:\n  - age: {RECIPIENT_1}\n    pgp: '{other}'\n");
+    assert_eq!(String::from_utf8(sandbox.read(".sops.yaml")).unwrap(), rules);
+}

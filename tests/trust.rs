@@ -308,3 +308,106 @@ fn a_file_that_was_encrypted_is_not_passed_over() {
     sandbox.write("new.yaml", SECRET);
     refused(sandbox.kveil(["encrypt", "-i", "."]), 1, &["new.yaml: it would stay in clear (no-rule), the index has it encrypted"]);
 }
+
+/// Who is asked to agree hears how new the rules are.
+#[test]
+fn updatekeys_says_whether_the_rules_are_new() {
+    let sandbox = repository();
+    let check = || sandbox.kveil(["updatekeys", "--check", "a/secret.yaml"]).run().err;
+    git(
+        &sandbox,
+        "git clone -q --bare . ../origin.git && git remote add origin ../origin.git && git fetch -q && git remote set-head origin main",
+    );
+    sandbox.write(".sops.yaml", rule(&both()));
+    assert!(check().contains(".sops.yaml isn't committed as it is"), "{}", check());
+    git(&sandbox, "git checkout -qb topic && git commit -qam reader");
+    assert!(check().contains(".sops.yaml has changed since this branch left origin/HEAD"), "{}", check());
+    git(&sandbox, "git push -q origin topic:main");
+    assert!(!check().contains("warning"), "{}", check());
+    assert!(!sandbox.sops(["updatekeys", "--check", "a/secret.yaml"]).run().err.contains("warning"));
+    sandbox.kveil(["updatekeys", "-y", "a/secret.yaml"]).run().ok();
+}
+
+/// The line of an ssh key with another comment, and a label for it.
+#[test]
+fn a_recipient_leaves_the_rules_in_another_spelling() {
+    let sandbox = repository();
+    let key = std::fs::read_to_string(sandbox::root().join("testdata/recipients/age/ed25519.pub")).unwrap();
+    let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let config = |line: &str| format!("names:\n  {key} bert@elsewhere: bert\ncreation_rules:\n  - age:\n      - {RECIPIENT_1}\n{line}");
+    sandbox.write(".sops.yaml", config(&format!("      - {key} bert@home\n")));
+    git(&sandbox, "git commit -qam bert");
+    sandbox.kveil(["updatekeys", "-y", "a/secret.yaml"]).run().ok();
+    let listed = sandbox.kveil(["recipients", "list", "a/secret.yaml"]).run().text();
+    assert!(listed.contains("bert"), "{listed}");
+    let done = sandbox.kveil(["recipients", "remove", &format!("{key} bert@work"), "a/secret.yaml"]).run();
+    assert!(done.err.contains("rules changed"), "{}", done.err);
+    assert_eq!(text(&sandbox, ".sops.yaml"), config(""));
+    assert!(!text(&sandbox, "a/secret.yaml").contains(&key));
+}
+
+/// A branch without a commit is one thing, a branch whose commit can't be read another.
+#[test]
+fn a_broken_last_commit_is_trouble() {
+    let sandbox = repository();
+    sandbox.write("plain.yaml", SECRET);
+    git(&sandbox, "git checkout -q --orphan young");
+    sandbox.kveil(["encrypt", "plain.yaml"]).run().ok();
+    git(&sandbox, "printf nonsense > .git/refs/heads/young");
+    refused(sandbox.kveil(["encrypt", "plain.yaml"]), 2, &["git failed"]);
+    git(&sandbox, "printf 1234567890123456789012345678901234567890 > .git/refs/heads/young");
+    refused(sandbox.kveil(["encrypt", "plain.yaml"]), 2, &["git failed"]);
+    // The fix names the repository, wherever in it one stands.
+    git(&sandbox, "git checkout -qf main");
+    let call = sandbox.kveil(["encrypt", "a/secret.yaml", "--filename-override", "a/b.yaml"]).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    let top = std::fs::canonicalize(sandbox.work()).unwrap();
+    sandbox.kveil(["decrypt", "-i", "a/secret.yaml"]).run().ok();
+    refused(call, 2, &[&format!("safe.directory {}\n", top.display())]);
+}
+
+/// A group goes although an entry in it was copied in; what stays is looked at.
+#[test]
+fn a_planted_entry_may_leave_with_its_group() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write(
+        ".sops.yaml",
+        format!("creation_rules:\n  - key_groups:\n      - age: [{RECIPIENT_1}]\n      - age: [{RECIPIENT_2}]\n    shamir_threshold: 2\n"),
+    );
+    sandbox.write("secret.yaml", SECRET);
+    sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run().ok();
+    sandbox.write(".sops.yaml", rule(RECIPIENT_1));
+    let both = sandbox::key("age1.txt");
+    let keys = std::fs::read_to_string(both).unwrap_or_default() + &std::fs::read_to_string(sandbox::key("age2.txt")).unwrap_or_default();
+    let delete = |index: &str| {
+        let arguments = ["groups", "delete", "-f", "secret.yaml", "--shamir-secret-sharing-threshold", "1", index];
+        sandbox.kveil(arguments).env("SOPS_AGE_KEY", &keys)
+    };
+    refused(delete("0"), 1, &["refused to add a reader", RECIPIENT_2]);
+    delete("1").run().ok();
+}
+
+#[test]
+fn a_dry_run_foresees_the_refusal() {
+    let sandbox = repository();
+    sandbox.write(".sops.yaml", rule(&both()));
+    sandbox.write("plain.yaml", SECRET);
+    for arguments in [&["encrypt", "--dry-run", "plain.yaml"][..], &["encrypt", "-i", "--dry-run", "."]] {
+        refused(sandbox.kveil(arguments), 1, &["refused to add a reader", RECIPIENT_2]);
+    }
+}
+
+/// A file that was deleted and is made anew.
+#[test]
+fn edit_brings_no_value_into_clear_that_git_has_encrypted() {
+    let sandbox = repository();
+    std::fs::remove_file(sandbox.path("a/secret.yaml")).unwrap();
+    sandbox.write("new.txt", SECRET);
+    let call = || {
+        sandbox
+            .kveil(["edit", "--encrypted-regex", "^user$", "a/secret.yaml"])
+            .env("EDITOR", format!("cp {}", sandbox.path("new.txt").display()))
+    };
+    refused(call(), 1, &["stringData.password", "the last commit has it encrypted"]);
+    assert!(!sandbox.path("a/secret.yaml").exists());
+    call().arg("--allow-clear").run().ok();
+}

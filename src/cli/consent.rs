@@ -12,6 +12,9 @@ use crate::datakey::rewrap;
 use crate::error::{Error, Kind, Result, printable};
 use crate::recipient::{RecipientSpec, kind_by_field};
 
+/// How a refusal starts that a person could turn into a yes.
+const REFUSED: &str = "refused to add a reader: ";
+
 /// Who agreed to what.
 #[derive(clap::Args, Default)]
 pub struct Consent {
@@ -42,6 +45,21 @@ impl Consent {
     /// `Generic` (1), with the recipients and what to do. `Unreadable` (2): git is in trouble, or knows no such revision.
     pub fn check(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
         let context = configs.context;
+        self.foresee(configs, found, target, recipients).or_else(|refusal| {
+            let question = refusal.message.strip_prefix(REFUSED).filter(|_| ask::possible(context));
+            match question {
+                Some(message) if ask::yes(&format!("{message}: shall it be able to read the file?")) => Ok(()),
+                _ => Err(refusal),
+            }
+        })
+    }
+
+    /// As [`Consent::check`], without a question to anyone: nothing is to be written.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn foresee(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path, recipients: &[RecipientSpec]) -> Result<()> {
+        let context = configs.context;
         let found = found.filter(|found| found.config.has_creation_rules);
         if let Some(found) = found.filter(|_| context.is_strict()) {
             // A pattern that can't be read matches nothing, and would leave the file without a rule to hold against it.
@@ -61,9 +79,6 @@ impl Consent {
         let message = self.message(&authority, &strangers);
         if !context.is_strict() {
             report::warning(context, &message);
-            return Ok(());
-        }
-        if ask::possible(context) && ask::yes(&format!("{message}: shall it be able to read the file?")) {
             return Ok(());
         }
         Err(self.refusal(message, &strangers, &authority))
@@ -119,6 +134,15 @@ impl Consent {
         }
     }
 
+    /// Says whether the rules that bring new recipients are new themselves.
+    pub fn tell_news(&self, configs: &Configs<'_>, found: &Found) {
+        let context = configs.context;
+        if !context.talkative {
+            return;
+        }
+        configs.policies.news(context, self.policy.as_deref(), found).into_iter().for_each(|news| report::warning(context, &news));
+    }
+
     /// The configuration to hold recipients against: one that can't be read is an error where consent is needed.
     ///
     /// # Errors
@@ -134,7 +158,7 @@ impl Consent {
 
     fn refusal(&self, message: String, strangers: &[&RecipientSpec], authority: &Authority<'_>) -> Error {
         let flags: Vec<String> = strangers.iter().map(|spec| format!("--allow-recipient {}", quoted(&spec.text))).collect();
-        let error = Error::new(Kind::Generic, format!("refused to add a reader: {message}"));
+        let error = Error::new(Kind::Generic, format!("{REFUSED}{message}"));
         let error = match (authority, &self.policy) {
             (Authority::WorkTree(..), _) => {
                 error.hint("someone may have copied the entry into the file; kveil updatekeys brings it in line with the rule")

@@ -307,6 +307,19 @@ pub fn refuse_clear(context: &Context, old: &Document<'_>, place: &str, plain: &
         .hint("if they are no secrets: --allow-clear"))
 }
 
+/// Refuses to let a value of `plain` come into clear that git has encrypted in the file at `path` (absolute), which is made
+/// anew.
+///
+/// # Errors
+/// As [`refuse_clear`], without `--allow-clear`; `Unreadable` (2): git is in trouble.
+pub fn refuse_clear_anew(context: &Context, allow_clear: bool, path: &Path, plain: &Document<'_>, selection: &Selection) -> Result<()> {
+    let incremental = Incremental { fresh: true, allow_clear, update: None };
+    let paths = [path.to_owned()];
+    let repositories = Repositories::of(context, &incremental, &paths)?;
+    let versions = Baselines::read(context, &incremental, &repositories, &paths)?.earlier(path, path, plain.format)?;
+    incremental.refuse_clear(context, &versions, plain, selection)
+}
+
 impl Incremental {
     /// Whether nothing of an earlier version is asked for, be it there or not.
     fn needs_no_version(&self) -> bool {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::consent::Consent;
 use super::context::Context;
-use super::earlier::refuse_clear;
+use super::earlier::{refuse_clear, refuse_clear_anew};
 use super::editor::Editor;
 use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Configs, Decision};
@@ -255,6 +255,7 @@ fn new(context: &Context, args: &Args, path: &Path) -> Result<()> {
 fn encrypt(context: &Context, args: &Args, path: &Path, format: &'static dyn Format, text: &str) -> Result<Zeroizing<String>> {
     let document = format.parse_plain(text).map_err(unreadable)?;
     let decision = decide(context, args, path, &document)?;
+    refuse_clear_anew(context, args.allow_clear, &context.directory.join(path), &document, &decision.plan.selection)?;
     Ok(pipeline::encrypt(&document, &decision.plan, &identities::of(context, &args.common))?.text)
 }
 

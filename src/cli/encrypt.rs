@@ -298,10 +298,11 @@ impl Work<'_> {
         if target.staged.as_ref().is_some_and(|staged| staged.partly) {
             return Err(staged::partly(name));
         }
+        let recipients: Vec<RecipientSpec> = decision.plan.groups.iter().flatten().cloned().collect();
         if dry {
+            self.args.consent.foresee(&self.configs, found.as_deref(), path, &recipients)?;
             return Ok(Outcome::Done(foreseen(name, &decision, values)));
         }
-        let recipients: Vec<RecipientSpec> = decision.plan.groups.iter().flatten().cloned().collect();
         self.args.consent.check(&self.configs, found.as_deref(), path, &recipients)?;
         let (sealed, notes) = self.encrypted(document, &decision, earlier)?;
         write(self.args, target, &sealed.text)?;

@@ -117,11 +117,13 @@ fn change(context: &Context, file: &File, groups: impl Fn(&Metadata) -> Result<G
     let format = file.types.input(&file.name, &text)?;
     let document = format.parse(&text).map_err(pipeline::as_generic)?;
     let metadata = pipeline::metadata_of(&document)?;
-    // The shares are wrapped for all anew; those who come by flag are consented to.
+    let (groups, threshold) = groups(&metadata)?;
+    // The shares are wrapped anew for all who stay; those who come by flag are consented to.
+    let stay = |spec: &RecipientSpec| groups.iter().flatten().any(|kept| kept.is(spec));
+    let stay: Vec<RecipientSpec> = rewrap::recipients(&metadata).concat().into_iter().filter(stay).collect();
     let (configs, target) = (Configs::new(context, &file.common), context.absolute(&file.name));
     let found = file.consent.configuration(&configs, &target)?;
-    file.consent.check(&configs, found.as_deref(), &target, &rewrap::recipients(&metadata).concat())?;
-    let (groups, threshold) = groups(&metadata)?;
+    file.consent.check(&configs, found.as_deref(), &target, &stay)?;
     let identities = identities::of(context, &file.common);
     let data_key = unwrap(&metadata, &identities, &file.order.kinds()?)?;
     let metadata = rewrap::rewrap(&data_key, &metadata, &groups, threshold, &identities)?;

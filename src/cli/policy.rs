@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use zeroize::Zeroizing;
+
 use super::context::Context;
 use super::settings::{FILE, Found};
 use crate::config::{self, Config, Rule};
@@ -55,7 +57,12 @@ pub struct Policies {
     /// By folder: the place of the nearest configuration, with its object.
     nearest: Mutex<HashMap<PathBuf, Result<Option<(Arc<Commit>, PathBuf, String)>>>>,
     read: Mutex<HashMap<PathBuf, Result<Arc<Seen>>>>,
+    /// By configuration: what is new in it.
+    news: Mutex<HashMap<PathBuf, Option<String>>>,
 }
+
+/// The branch that others work from, where no revision is named.
+const SHARED: &str = "origin/HEAD";
 
 /// Gives what is known under this key, or finds it out.
 fn once<V: Clone>(known: &Mutex<HashMap<PathBuf, V>>, key: &Path, find: impl FnOnce() -> V) -> V {
@@ -83,6 +90,24 @@ impl Policies {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the configuration `found` is another one than the last commit's, or than where this branch left `revision`,
+    /// else the default branch of `origin`: a line for those who are to agree with the recipients that it brings. None
+    /// where nothing is new, and where git can't tell.
+    pub fn news(&self, context: &Context, revision: Option<&str>, found: &Found) -> Option<String> {
+        once(&self.news, &found.path, || {
+            let commit = self.commit(context, revision, found.path.parent()?).ok()??;
+            let path = commit.repository.inside(&found.path)?;
+            let now = Source::File(found.path.clone()).read().ok()?;
+            let same = |id: &str| Some(bytes_at(&commit.repository, id, &path).ok()?.is_some_and(|then| *then == *now.as_bytes()));
+            if !same(&commit.repository.head().ok()??)? {
+                return Some(format!("{} isn't committed as it is", found.config.file));
+            }
+            let shared = revision.unwrap_or(SHARED);
+            let base = commit.repository.fork_point(&commit.repository.commit(shared).ok()?, shared).ok()?;
+            (!same(&base)?).then(|| format!("{} has changed since this branch left {shared}", found.config.file))
+        })
     }
 
     /// Where a commit has the file at `path`, or, of a folder, the nearest configuration at or above it.
@@ -121,6 +146,12 @@ fn commit(context: &Context, revision: Option<&str>, folder: &Path) -> Result<Op
         None => repository.head()?,
     };
     Ok(id.map(|id| Commit { repository, id, name: revision.unwrap_or("HEAD").to_owned() }))
+}
+
+/// The bytes of a file in a commit.
+fn bytes_at(repository: &Repository, commit: &str, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let found = repository.first_at(commit, &[path.to_owned()])?;
+    found.map(|found| repository.object(&found.object, path)).transpose()
 }
 
 fn read(commit: &Commit, path: &Path, object: &str) -> Result<Seen> {

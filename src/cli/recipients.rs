@@ -171,7 +171,7 @@ fn everyone(rows: &[Listed]) -> Vec<&RecipientSpec> {
 }
 
 fn label<'n>(spec: &RecipientSpec, names: &'n [(String, String)]) -> &'n str {
-    names.iter().find(|(recipient, _)| *recipient == spec.text).map_or("", |(_, label)| label)
+    settings::label(spec, names).unwrap_or_default()
 }
 
 fn opens(row: &Listed, spec: &RecipientSpec) -> bool {

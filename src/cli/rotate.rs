@@ -180,7 +180,10 @@ impl Work<'_> {
         let found = args.consent.configuration(&self.configs, &path)?;
         let others: Vec<RecipientSpec> =
             groups.iter().flatten().filter(|spec| !self.added.iter().any(|added| added.is(spec))).cloned().collect();
-        args.consent.check(&self.configs, found.as_deref(), &path, &others)?;
+        match args.handling.dry_run {
+            true => args.consent.foresee(&self.configs, found.as_deref(), &path, &others)?,
+            false => args.consent.check(&self.configs, found.as_deref(), &path, &others)?,
+        }
         let people = settings::people(&groups, found.as_ref().map_or(&[], |found| &found.config.names));
         if args.handling.dry_run {
             let notes = vec![format!("{name}: would get a new data key for {people}")];

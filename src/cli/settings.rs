@@ -323,12 +323,16 @@ fn selection(
 pub fn people(groups: &[Vec<RecipientSpec>], names: &[(String, String)]) -> String {
     let one = |spec: &RecipientSpec| {
         let short = recipient::kind_by_field(spec.kind).map_or_else(|| spec.text.clone(), |kind| kind.short(&spec.text));
-        match names.iter().find(|(recipient, _)| *recipient == spec.text) {
-            Some((_, label)) => format!("{label} ({short})"),
-            None => short,
-        }
+        label(spec, names).map_or_else(|| short.clone(), |label| format!("{label} ({short})"))
     };
     groups.iter().map(|group| group.iter().map(one).collect::<Vec<_>>().join(", ")).collect::<Vec<_>>().join(" | ")
+}
+
+/// The label of a recipient, in whichever spelling it stands there.
+pub fn label<'n>(spec: &RecipientSpec, names: &'n [(String, String)]) -> Option<&'n str> {
+    let kind = recipient::kind_by_field(spec.kind);
+    let is = |text: &str| text == spec.text || kind.is_some_and(|kind| kind.same(text.trim(), &spec.text));
+    names.iter().find(|(recipient, _)| is(recipient)).map(|(_, label)| label.as_str())
 }
 
 /// Recipients that stand in several key groups, in their short form.

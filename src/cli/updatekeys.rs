@@ -60,6 +60,10 @@ impl Plan {
         self.differences.iter().any(|difference| !difference.is_empty()) || self.threshold != self.old_threshold
     }
 
+    fn adds(&self) -> bool {
+        self.differences.iter().any(|difference| !difference.added.is_empty())
+    }
+
     fn removes(&self) -> bool {
         self.differences.iter().any(|difference| !difference.removed.is_empty())
     }
@@ -195,6 +199,9 @@ impl Work<'_> {
         }
         let whose = if context.is_sops() { "the file's groups".to_owned() } else { format!("the groups of {}", printable(name)) };
         self.show(&plan.shown(&whose))?;
+        if plan.adds() {
+            args.consent.tell_news(&self.configs, &found);
+        }
         if args.keeps() {
             return Ok(Outcome::OutOfLine);
         }

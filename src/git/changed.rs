@@ -81,8 +81,11 @@ impl Repository {
         Ok(lines(&index).chain(lines(&head)).map(|line| platform::path_of_bytes(line.path)).collect())
     }
 
-    /// Where HEAD and `commit` parted.
-    fn fork_point(&self, commit: &str, revision: &str) -> Result<String> {
+    /// Where HEAD and `commit` parted; `revision` is what people call it.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): they have no commit in common, or the history was cut off.
+    pub fn fork_point(&self, commit: &str, revision: &str) -> Result<String> {
         let output = self.run(&["merge-base", commit, "HEAD"], None)?;
         if output.status.success() {
             return Ok(text(&output.stdout));

@@ -142,10 +142,18 @@ impl Repository {
     /// The last commit; none in a repository that has no commit yet.
     ///
     /// # Errors
-    /// `Unreadable` (2).
+    /// `Unreadable` (2), also for a branch that is broken.
     pub fn head(&self) -> Result<Option<String>> {
-        let output = self.run(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"], None)?;
-        Ok(output.status.success().then(|| text(&output.stdout)))
+        let output = self.run(&["rev-parse", "--quiet", "--verify", "HEAD"], None)?;
+        if output.status.success() {
+            return Ok(Some(text(&output.stdout)));
+        }
+        let output = self.run(&["log", "-1", "--format="], None)?;
+        if String::from_utf8_lossy(&output.stderr).contains("not have any commits yet") {
+            Ok(None)
+        } else {
+            Err(trouble(&output, &self.top))
+        }
     }
 
     /// The commit that a revision names.
@@ -193,8 +201,9 @@ fn trouble(output: &Output, folder: &Path) -> Error {
     let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason").trim_start_matches("fatal: ");
     let error = Error::new(Kind::Unreadable, format!("git failed: {line}"));
     if said.contains("dubious ownership") {
-        let message = format!("if you trust this repository: git config --global --add safe.directory {}", folder.display());
-        return error.hint(message);
+        let named = said.split_once("repository at '").and_then(|(_, rest)| rest.split_once('\''));
+        let place = named.map_or_else(|| folder.display().to_string(), |(place, _)| place.to_owned());
+        return error.hint(format!("if you trust this repository: git config --global --add safe.directory {place}"));
     }
     if said.contains("index.lock") { error.hint("another git is at work here: wait for it, and try again") } else { error }
 }
