@@ -101,6 +101,10 @@ fn a_revision_without_a_rule_for_the_file_lets_nobody_in() {
         refused(call(), 1, &["has no rule for the file", RECIPIENT_1]);
         call().args(["--allow-recipient", RECIPIENT_1]).run().ok();
     }
+    // Nor does it help to take all rules away.
+    git(&sandbox, "git rm -q .sops.yaml");
+    refused(sandbox.kveil(["rotate", "a/secret.yaml", "--policy", "narrow"]), 1, &["narrow has no rule for the file"]);
+    git(&sandbox, "git reset -q --hard");
     // Without a name it is the work tree's that counts where HEAD has none.
     git(&sandbox, "git rm -q --cached .sops.yaml && git commit -qm none");
     sandbox.kveil(["rotate", "-i", "a/secret.yaml"]).run().ok();

@@ -116,7 +116,7 @@ impl Consent {
         match seen.and_then(|seen| Some((seen, seen.rule_for(target)?))) {
             Some((seen, rule)) => Some(Authority::Committed(rule, &seen.config.file)),
             // A revision that is named has the say: a rule that it hasn't seen is none.
-            None if self.policy.is_some() => here.map(|_| Authority::Nobody),
+            None if self.policy.is_some() && (seen.is_some() || here.is_some()) => Some(Authority::Nobody),
             None => here,
         }
     }

@@ -375,6 +375,17 @@ mod tests {
     }
 
     #[test]
+    fn a_recipient_is_read_by_what_it_looks_like() {
+        let kind = |text: &str| read(text).map(|spec| spec.kind).ok();
+        let spaced = "97C5 A80A 0101 9966 40EF  AD0F EF8D 8403 5632 4056";
+        for fingerprint in [spaced, "0x97C5A80A0101996640EFAD0FEF8D840356324056", "ef8d840356324056!", "0xef8d840356324056"] {
+            assert_eq!(kind(fingerprint), Some("pgp"), "{fingerprint}");
+        }
+        assert_eq!((kind("arn:aws:kms:us-east-1:1:key/a"), kind("tr-west-1:aaaa")), (Some("kms"), Some("hckms")));
+        assert_eq!((kind("0x"), kind("bert"), kind("abba"), kind("")), (None, None, None, None));
+    }
+
+    #[test]
     fn short_forms() {
         let short = |field: &str, text: &str| kind_by_field(field).unwrap().short(text);
         assert_eq!(short("age", "age1teycljmw7sclx4gr5wx6a5wujm750xay04enwh8k00jpqexzhdas47qnef"), "age1teyc…47qnef");
