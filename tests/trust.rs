@@ -145,6 +145,14 @@ fn a_linked_configuration_is_followed_in_the_commit() {
     sandbox.kveil(["rotate", "-i", "a/secret.yaml"]).run().ok();
     sandbox.write(".sops.yaml", rule(&both()));
     refused(sandbox.kveil(["updatekeys", "-y", "a/secret.yaml"]), 1, &["HEAD:a/.sops.yaml:2", RECIPIENT_2]);
+    // Through a link a file has the rules of where it is written to be.
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - path_regex: ^b/\n    age: {}\n  - age: {RECIPIENT_1}\n", both()));
+    sandbox.write("far/off/.sops.yaml", rule(RECIPIENT_1));
+    git(&sandbox, "mkdir far/off/deep && cp a/secret.yaml far/off/deep/ && ln -s far/off/deep b && git add . && git commit -qm links");
+    sandbox.kveil(["updatekeys", "-y", "b/secret.yaml"]).run().ok();
+    assert!(text(&sandbox, "far/off/deep/secret.yaml").contains(RECIPIENT_2));
+    refused(sandbox.kveil(["rotate", "far/off/deep/secret.yaml"]), 1, &["far/off/.sops.yaml:2", RECIPIENT_2]);
+    sandbox.write(".sops.yaml", rule(&both()));
     // From a folder that is reached through a link.
     git(&sandbox, "ln -s work ../linked");
     refused(sandbox.kveil(["updatekeys", "-y", "a/secret.yaml"]).within(sandbox.path("../linked")), 1, &[RECIPIENT_2]);

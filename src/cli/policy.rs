@@ -2,6 +2,7 @@
 //! work tree may be from anyone.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -41,12 +42,21 @@ impl Seen {
         !self.changed && folder.is_some_and(|folder| folder.join(found.path.file_name().unwrap_or_default()) == self.file)
     }
 
-    /// The rule of the file at `target` (absolute).
+    /// The rule of the file at `target` (absolute). It is matched against the path as it is written, links and all.
     pub fn rule_for(&self, target: &Path) -> Option<&Rule> {
-        let real = target.parent().and_then(|folder| std::fs::canonicalize(folder).ok()).zip(target.file_name());
-        let target = real.map_or_else(|| target.to_owned(), |(folder, name)| folder.join(name));
-        self.config.rule_for(&config::relative_path(&self.folder, &target)).map(|(_, rule)| rule)
+        let is_mine = |folder: &&Path| std::fs::canonicalize(folder).is_ok_and(|real| real == self.folder);
+        let folder = target.ancestors().skip(1).find(is_mine).unwrap_or(&self.folder);
+        self.config.rule_for(&config::relative_path(folder, target)).map(|(_, rule)| rule)
     }
+}
+
+/// Where a commit has a configuration.
+#[derive(Clone)]
+struct Place {
+    commit: Arc<Commit>,
+    /// Below the top.
+    path: PathBuf,
+    object: String,
 }
 
 /// The configurations of the commits that count in a run: each is looked for and read once.
@@ -54,8 +64,8 @@ impl Seen {
 pub struct Policies {
     /// By the folder with the `.git`.
     commits: Mutex<HashMap<PathBuf, Result<Option<Arc<Commit>>>>>,
-    /// By folder: the place of the nearest configuration, with its object.
-    nearest: Mutex<HashMap<PathBuf, Result<Option<(Arc<Commit>, PathBuf, String)>>>>,
+    /// Where the nearest configuration of a folder is, or the one that was named.
+    nearest: Mutex<HashMap<PathBuf, Result<Option<Place>>>>,
     read: Mutex<HashMap<PathBuf, Result<Arc<Seen>>>>,
     /// By configuration: what is new in it.
     news: Mutex<HashMap<PathBuf, Option<String>>>,
@@ -80,7 +90,8 @@ impl Policies {
     /// there is no repository in which a revision could be named.
     pub fn find(&self, context: &Context, revision: Option<&str>, found: Option<&Found>, target: &Path) -> Result<Option<Arc<Seen>>> {
         if let Some(found) = found.filter(|found| found.named) {
-            return self.open(self.look(context, revision, &found.path, true)?);
+            let place = once(&self.nearest, &found.path, || self.look(context, revision, &found.path, true))?;
+            return self.open(place);
         }
         let beside = target.parent().filter(|_| !context.is_sops());
         for folder in beside.into_iter().chain([context.directory.as_path()]) {
@@ -111,26 +122,29 @@ impl Policies {
     }
 
     /// Where a commit has the file at `path`, or, of a folder, the nearest configuration at or above it.
-    fn look(&self, context: &Context, revision: Option<&str>, path: &Path, file: bool) -> Result<Option<(Arc<Commit>, PathBuf, String)>> {
+    fn look(&self, context: &Context, revision: Option<&str>, path: &Path, file: bool) -> Result<Option<Place>> {
         let folder = if file { path.parent().unwrap_or(path) } else { path };
         let Some(commit) = self.commit(context, revision, folder)? else { return Ok(None) };
-        let Some(inside) = commit.repository.inside(folder) else { return Ok(None) };
-        let candidates: Vec<PathBuf> = match path.file_name().filter(|_| file) {
-            Some(name) => vec![inside.join(name)],
-            None => inside.ancestors().map(|folder| folder.join(FILE)).collect(),
-        };
+        let name = path.file_name().filter(|_| file);
+        // Upward by the path as it is written: that is how the work tree's is found.
+        let folders = folder.ancestors().take(if file { 1 } else { usize::MAX }).map_while(|folder| commit.repository.inside(folder));
+        let candidates: Vec<PathBuf> = folders.map(|folder| folder.join(name.unwrap_or(OsStr::new(FILE)))).collect();
+        if candidates.is_empty() {
+            return Ok(None);
+        }
         let found = commit.repository.first_at(&commit.id, &candidates)?;
-        Ok(found.map(|found| (commit, found.path, found.object)))
+        Ok(found.map(|found| Place { commit, path: found.path, object: found.object }))
     }
 
-    fn open(&self, place: Option<(Arc<Commit>, PathBuf, String)>) -> Result<Option<Arc<Seen>>> {
-        let Some((commit, path, object)) = place else { return Ok(None) };
+    fn open(&self, place: Option<Place>) -> Result<Option<Arc<Seen>>> {
+        let Some(Place { commit, path, object }) = place else { return Ok(None) };
         let file = commit.repository.top.join(&path);
         once(&self.read, &file, || read(&commit, &path, &object).map(Arc::new)).map(Some)
     }
 
     fn commit(&self, context: &Context, revision: Option<&str>, folder: &Path) -> Result<Option<Arc<Commit>>> {
-        let top = folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(Path::new("/"));
+        let real = folder.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok()).unwrap_or_else(|| folder.to_owned());
+        let top = real.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&real);
         once(&self.commits, top, || commit(context, revision, folder).map(|commit| commit.map(Arc::new)))
     }
 }

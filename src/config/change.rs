@@ -40,8 +40,7 @@ pub fn without(text: &str, config: &Config, recipient: &RecipientSpec) -> Result
         return if named { Err(by_hand(config, "it isn't clear how to take it out of the rules")) } else { Ok(None) };
     }
     let changed = edits.apply(text).to_string();
-    let as_expected = config.rules.iter().zip(expected).map(|(rule, groups)| (rule, groups));
-    match compare(&changed, config, as_expected) {
+    match compare(&changed, config, config.rules.iter().zip(expected)) {
         true => Ok(Some(changed)),
         false => Err(by_hand(config, "it isn't clear how to take it out of the rules")),
     }
@@ -500,10 +499,7 @@ mod tests {
                 assert_eq!(removed(&with).unwrap().unwrap().trim_end(), without.trim_end());
             }
         }
-        assert_eq!(
-            added(&format!("creation_rules:\n  - pgp: x\n    age:\n")).unwrap(),
-            format!("creation_rules:\n  - pgp: x\n    age: {B}\n")
-        );
+        assert_eq!(added("creation_rules:\n  - pgp: x\n    age:\n").unwrap(), format!("creation_rules:\n  - pgp: x\n    age: {B}\n"));
     }
 
     #[test]
