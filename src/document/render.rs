@@ -64,9 +64,10 @@ pub fn plain_safe(text: &str, flow: bool) -> bool {
     if first.is_ascii_alphanumeric() && bytes.iter().all(|byte| WORD[*byte as usize]) {
         return true;
     }
+    let ends = |at: usize| bytes[..at].ends_with(b":") || bytes[at + 1..].starts_with(b"#");
+    let ended = matches!(last, b' ' | b':') || memchr::memchr_iter(b' ', bytes).any(ends);
     may_start_plain(first, bytes.get(1).copied(), flow)
-        && !matches!(last, b' ' | b':')
-        && !memchr::memchr_iter(b' ', bytes).any(|at| bytes[..at].ends_with(b":") || bytes[at + 1..].starts_with(b"#"))
+        && !ended
         && !text.starts_with("---")
         && !text.starts_with("...")
         // A last word `-` before a comma or bracket is an error to some readers.
