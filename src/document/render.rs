@@ -65,16 +65,15 @@ pub fn plain_safe(text: &str, flow: bool) -> bool {
         return true;
     }
     let ends = |at: usize| bytes[..at].ends_with(b":") || bytes[at + 1..].starts_with(b"#");
-    let ended = matches!(last, b' ' | b':') || memchr::memchr_iter(b' ', bytes).any(ends);
-    may_start_plain(first, bytes.get(1).copied(), flow)
-        && !ended
-        && !text.starts_with("---")
-        && !text.starts_with("...")
+    let refused = matches!(last, b' ' | b':')
+        || memchr::memchr_iter(b' ', bytes).any(ends)
+        || text.starts_with("---")
+        || text.starts_with("...")
         // A last word `-` before a comma or bracket is an error to some readers.
-        && !(flow && text.ends_with(" -"))
-        && text
-            .chars()
-            .all(|c| is_printable(c) && c != '\t' && !(flow && ends_plain_in_flow(c)))
+        || flow && text.ends_with(" -");
+    !refused
+        && may_start_plain(first, bytes.get(1).copied(), flow)
+        && text.chars().all(|c| is_printable(c) && c != '\t' && !(flow && ends_plain_in_flow(c)))
 }
 
 /// Characters without a meaning in YAML anywhere but at the start of a scalar: base64, names, paths.
