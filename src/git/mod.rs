@@ -7,6 +7,7 @@
 pub mod changed;
 pub mod decrypted;
 pub mod index;
+pub mod merge;
 pub mod version;
 
 use std::ffi::{OsStr, OsString};

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::metadata_of;
 use crate::datakey::{self, DataKey};
+use crate::document::resolve::Type;
 use crate::document::value::Value;
 use crate::document::{self, Document, Format, edit::Edits};
 use crate::error::{Error, Kind, Result};
@@ -36,6 +37,13 @@ impl Opened<'_> {
     /// The key paths of its encrypted values.
     pub fn encrypted_paths(&self) -> Vec<String> {
         self.reading.encrypted().map(|id| self.document.key_path(id)).collect()
+    }
+
+    /// Its encrypted values by key path, with their types.
+    pub fn encrypted_values(&self) -> impl Iterator<Item = (String, (Type, Zeroizing<Vec<u8>>))> + '_ {
+        let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
+        let encrypted = pairs.filter(|(_, plain)| plain.encrypted && plain.value.kind != Type::Comment);
+        encrypted.map(|(leaf, plain)| (self.document.key_path(leaf.node), (plain.value.kind, Zeroizing::new(plain.value.bytes.to_vec()))))
     }
 
     /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.

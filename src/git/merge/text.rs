@@ -1,0 +1,118 @@
+//! Conflict markers: between two versions of a text, and as git itself would write them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+
+/// `ours` with markers of `size` characters where `theirs` differs. What lies in `quiet` (bytes of ours) is ours, without
+/// markers.
+pub(super) fn marked(ours: &str, theirs: &str, size: usize, quiet: &[Range<usize>]) -> Zeroizing<String> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (ours.split_inclusive('\n').collect(), theirs.split_inclusive('\n').collect());
+    let mut starts = Vec::with_capacity(old.len());
+    old.iter().fold(0, |at, line| {
+        starts.push(at);
+        at + line.len()
+    });
+    let quiet = |lines: &Range<usize>| {
+        let at = starts.get(lines.start).copied().unwrap_or(ours.len());
+        quiet.iter().any(|span| span.start <= at && at < span.end)
+    };
+    let mut out = Zeroizing::new(String::with_capacity(ours.len() + theirs.len()));
+    for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
+        let (a, b) = (op.old_range(), op.new_range());
+        let lines = |lines: &[&str]| lines.concat();
+        if matches!(op, DiffOp::Equal { .. }) || quiet(&a) {
+            out.push_str(&lines(&old[a]));
+        } else {
+            conflict(&mut out, &lines(&old[a]), &lines(&new[b]), size);
+        }
+    }
+    out
+}
+
+/// `text` with markers around the first line of `block` that speaks of the MAC: both sides have the same, and it fits
+/// neither.
+pub(super) fn marked_block(text: &str, block: &str, size: usize) -> Zeroizing<String> {
+    let line = block.split_inclusive('\n').find(|line| line.trim_start().trim_start_matches('"').starts_with("mac"));
+    let Some((before, after, line)) = line.and_then(|line| text.split_once(line).map(|(before, after)| (before, after, line))) else {
+        return whole_files(text, text, size);
+    };
+    let mut out = Zeroizing::new(String::with_capacity(text.len() + 2 * line.len() + 64));
+    out.push_str(before);
+    conflict(&mut out, line, line, size);
+    out.push_str(after);
+    out
+}
+
+/// One conflict.
+pub(super) fn conflict(out: &mut String, ours: &str, theirs: &str, size: usize) {
+    let marker = |sign: &str| sign.repeat(size);
+    let mut part = |head: &str, body: &str| {
+        out.push_str(head);
+        out.push('\n');
+        out.push_str(body);
+        if !body.is_empty() && !body.ends_with('\n') {
+            out.push('\n');
+        }
+    };
+    part(&format!("{} ours", marker("<")), ours);
+    part(&marker("="), theirs);
+    part(&format!("{} theirs", marker(">")), "");
+}
+
+/// The files that git hands to a merge driver.
+#[derive(Clone, Copy)]
+pub struct Files<'f> {
+    /// The ancestor.
+    pub base: &'f Path,
+    /// Ours, which becomes the result.
+    pub ours: &'f Path,
+    /// Theirs.
+    pub theirs: &'f Path,
+}
+
+impl Repository {
+    /// git's own merge of three files by lines, into ours; whether it came out clean.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git fails, or the files aren't text.
+    pub fn merge_lines(&self, files: Files<'_>, marker_size: usize) -> Result<bool> {
+        let size = format!("--marker-size={marker_size}");
+        let mut arguments: Vec<std::ffi::OsString> =
+            ["merge-file", &size, "-q", "-L", "ours", "-L", "base", "-L", "theirs", "--"].map(Into::into).into();
+        for file in [files.ours, files.base, files.theirs] {
+            arguments.push(std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).into());
+        }
+        let output = self.run(&arguments, None)?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1..=127) => Ok(false),
+            _ => Err(Error::new(Kind::Unreadable, "git can't merge the file by lines")),
+        }
+    }
+
+    /// The marker size that attributes give a path.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git fails.
+    pub fn marker_size(&self, path: &str) -> Result<usize> {
+        let answer = self.ask(&["check-attr", "-z", "conflict-marker-size", "--", path])?;
+        let value = super::super::fields(&answer).nth(2).map(super::super::text);
+        Ok(value.and_then(|value| value.parse().ok()).unwrap_or(MARKER_SIZE))
+    }
+}
+
+/// git's default.
+pub const MARKER_SIZE: usize = 7;
+
+/// Both files whole, as one conflict: nothing is lost, and nobody takes it for merged.
+pub fn whole_files(ours: &str, theirs: &str, size: usize) -> Zeroizing<String> {
+    let mut out = Zeroizing::new(String::with_capacity(ours.len() + theirs.len() + 64));
+    conflict(&mut out, ours, theirs, size);
+    out
+}
