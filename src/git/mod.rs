@@ -7,6 +7,7 @@
 pub mod changed;
 pub mod decrypted;
 pub mod index;
+pub mod mask;
 pub mod merge;
 pub mod version;
 
