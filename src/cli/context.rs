@@ -55,6 +55,19 @@ impl Context {
         }
     }
 
+    /// The same under this name and with nobody to ask: for work that git starts.
+    pub fn unattended(&self, name: Name) -> Context {
+        Context {
+            name,
+            environment: self.environment.clone(),
+            directory: self.directory.clone(),
+            talkative: true,
+            colour: self.colour,
+            terminal: false,
+            said: Mutex::default(),
+        }
+    }
+
     /// Whether it runs under the name `sops`.
     pub fn is_sops(&self) -> bool {
         self.name == Name::Sops

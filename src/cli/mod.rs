@@ -18,6 +18,7 @@ mod exec_file;
 mod files;
 mod filestatus;
 mod flags;
+mod git;
 mod groups;
 mod identities;
 mod in_place;
@@ -91,6 +92,7 @@ pub static COMMANDS: &[Command] = &[
     command!("exec-file", exec_file),
     command!("status", status),
     command!("filestatus", filestatus),
+    command!("git", git),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),

@@ -9,6 +9,9 @@ pub mod decrypted;
 pub mod index;
 pub mod mask;
 pub mod merge;
+pub mod settings;
+pub mod setup;
+pub mod textconv;
 pub mod version;
 
 use std::ffi::{OsStr, OsString};

@@ -6,7 +6,7 @@ use super::metadata_of;
 use crate::datakey::{self, DataKey};
 use crate::document::resolve::Type;
 use crate::document::value::Value;
-use crate::document::{self, Document, Format, edit::Edits};
+use crate::document::{self, Document, Format, NONE, Span, edit::Edits};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 use crate::metadata::{Group, Metadata};
@@ -44,6 +44,24 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
         let encrypted = pairs.filter(|(_, plain)| plain.encrypted && plain.value.kind != Type::Comment);
         encrypted.map(|(leaf, plain)| (self.document.key_path(leaf.node), (plain.value.kind, Zeroizing::new(plain.value.bytes.to_vec()))))
+    }
+
+    /// Where its tokens are, those of comments included, and what they say.
+    pub fn secrets(&self) -> Vec<(Span, Type, &[u8])> {
+        let document = &self.document;
+        let token_in = |span: Span| {
+            let text = document.slice(span);
+            let start = text.find("ENC[")?;
+            let end = start + text[start..].find(']')? + 1;
+            Some(Span::new(span.start as usize + start, span.start as usize + end))
+        };
+        let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values).filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
+        let values = pairs.filter_map(|(leaf, plain)| Some((token_in(document.node(leaf.node).span)?, plain.value.kind, &*plain.value.bytes)));
+        let comments = self.reading.comments.iter().filter_map(|(at, text)| {
+            let comment = document.comments.get(self.reading.walk.remarks.get(*at)?.comment)?;
+            Some((token_in(comment.span)?, Type::Comment, text.as_bytes()))
+        });
+        values.chain(comments).collect()
     }
 
     /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.

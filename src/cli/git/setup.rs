@@ -1,0 +1,185 @@
+//! `kveil git setup`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::cli::context::Context;
+use crate::cli::flags::Types;
+use crate::cli::{ask, report};
+use crate::document::Document;
+use crate::error::{Error, Kind, Result};
+use crate::git::Repository;
+use crate::git::setup::{self, Configuration, Encrypted, Scope};
+use crate::pipeline;
+use crate::recipient::kind_by_field;
+use crate::source::{self, Source};
+use crate::tree::choice;
+
+/// Have git compare and merge the encrypted files of this repository by their values
+///
+/// Writes a line for every encrypted file into .gitattributes, which you commit, and into this clone's own info/attributes;
+/// and the drivers into git's configuration. Run it again whenever you like: it says what it changed. Every clone needs it
+/// once; where kveil isn't installed, git goes on as before.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Put the drivers into your own configuration, for all repositories
+    #[arg(long)]
+    global: bool,
+    /// Change nothing; exit 1 if something is missing (with CI set: in .gitattributes)
+    #[arg(long, conflicts_with = "undo")]
+    check: bool,
+    /// Take out what setup wrote
+    #[arg(long)]
+    undo: bool,
+    /// Let textconv and merges ask key services, gpg and plugins for the data key
+    #[arg(long, conflicts_with_all = ["check", "undo"])]
+    network: bool,
+}
+
+/// Sets up.
+///
+/// # Errors
+/// `Generic` (1): something is missing (`--check`), or there is no repository; `Unreadable` (2): git is in trouble.
+pub fn run(context: &Context, args: &Args) -> Result<()> {
+    let repository = Repository::at(&context.environment, &context.directory, &context.directory)?;
+    let scope = if args.global { Scope::Global } else { Scope::Local };
+    let folder = repository.as_ref().map_or_else(|| context.directory.clone(), |repository| repository.top.clone());
+    let configuration = Configuration { environment: &context.environment, folder: &folder, scope };
+    let Some(repository) = repository else {
+        return match (args.global, args.undo, args.check) {
+            (true, false, false) => say_written(context, &configuration),
+            (true, true, _) => say_removed(context, &configuration),
+            _ => Err(Error::new(Kind::Generic, "there is no git repository here").hint("--global sets the drivers up for all repositories")),
+        };
+    };
+    if args.undo {
+        let files = repository.write_attributes(&[])?;
+        say(context, &repository, &files, "kveil's lines are out");
+        return say_removed(context, &configuration);
+    }
+    let files = Files::of(&repository)?;
+    if args.check {
+        return check(context, &repository, &configuration, &files);
+    }
+    say_written(context, &configuration)?;
+    let changed = repository.write_attributes(&files.lines)?;
+    say(context, &repository, &changed, &format!("{} encrypted files", files.encrypted));
+    if changed.is_empty() {
+        report::note(context, &format!("the attributes of {} encrypted files are up to date", files.encrypted));
+    }
+    offer_network(context, args, &configuration, &files)
+}
+
+/// The encrypted files of a work tree.
+struct Files {
+    encrypted: usize,
+    /// The attribute lines for them.
+    lines: Vec<String>,
+    /// How many of them no identity file opens.
+    remote: usize,
+}
+
+impl Files {
+    fn of(repository: &Repository) -> Result<Files> {
+        let all = repository.files()?;
+        let (mut encrypted, mut remote) = (Vec::new(), 0);
+        for path in &all {
+            let Some((file, needs)) = encrypted_file(repository, path) else { continue };
+            encrypted.push(file);
+            remote += usize::from(needs);
+        }
+        Ok(Files { encrypted: encrypted.len(), lines: setup::lines(&encrypted, &all), remote })
+    }
+}
+
+/// The file, if it is encrypted, and whether only a service or a program opens it.
+fn encrypted_file(repository: &Repository, path: &PathBuf) -> Option<(Encrypted, bool)> {
+    let place = repository.top.join(path);
+    let regular = std::fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_file());
+    if !regular || !source::holds(&place, b"ENC[AES256_GCM,").unwrap_or(false) {
+        return None;
+    }
+    let text = Source::File(place).read().ok()?;
+    let format = Types::default().input(&path.to_string_lossy(), &text).ok()?;
+    let document = format.parse(&text).ok().filter(choice::has_block)?;
+    Some((Encrypted { path: path.clone(), cr: text.contains('\r') }, needs_network(&document)))
+}
+
+fn needs_network(document: &Document<'_>) -> bool {
+    let Ok(metadata) = pipeline::metadata_of(document) else { return false };
+    let local = |field: &str| field == "age" && kind_by_field(field).is_some_and(|kind| kind.is_local());
+    metadata.groups.iter().any(|group| !group.entries.iter().any(|entry| local(entry.kind)))
+}
+
+fn check(context: &Context, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
+    let mut lacking: Vec<String> = Vec::new();
+    // In CI nobody merges: what counts there is what is committed.
+    let ci = context.environment.var("CI").is_some_and(|value| !value.is_empty());
+    for file in repository.lacking_attributes(&files.lines) {
+        if !ci || file == repository.attribute_files()[0] {
+            lacking.push(format!("{} lacks lines for encrypted files", shown(repository, &file)));
+        }
+    }
+    if !ci {
+        lacking.extend(configuration.lacking()?.iter().map(|key| format!("git config {key} isn't set")));
+    }
+    if lacking.is_empty() {
+        report::note(context, &format!("the drivers are set up for {} encrypted files", files.encrypted));
+        return Ok(());
+    }
+    let error = Error::new(Kind::Generic, "the git drivers aren't set up");
+    Err(lacking.iter().fold(error, |error, line| error.hint(line)).hint("kveil git setup writes what is missing"))
+}
+
+fn say_written(context: &Context, configuration: &Configuration<'_>) -> Result<()> {
+    let changed = configuration.write()?;
+    match changed.is_empty() {
+        true => report::note(context, "git's configuration is up to date"),
+        false => report::note(context, &format!("git's configuration: {} set", changed.join(", "))),
+    }
+    Ok(())
+}
+
+fn say_removed(context: &Context, configuration: &Configuration<'_>) -> Result<()> {
+    let removed = configuration.remove()?;
+    match removed.is_empty() {
+        true => report::note(context, "git's configuration had nothing of kveil"),
+        false => report::note(context, &format!("git's configuration: {} taken out", removed.join(", "))),
+    }
+    Ok(())
+}
+
+fn say(context: &Context, repository: &Repository, files: &[PathBuf], what: &str) {
+    for file in files {
+        let rest = if file.starts_with(&repository.common) { "" } else { "; commit it" };
+        report::note(context, &format!("{}: {what}{rest}", shown(repository, file)));
+    }
+}
+
+fn shown(repository: &Repository, file: &std::path::Path) -> String {
+    file.strip_prefix(&repository.top).unwrap_or(file).display().to_string()
+}
+
+/// What git starts asks neither network nor programs, unless a person said so.
+fn offer_network(context: &Context, args: &Args, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
+    const KEY: &str = "kveil.network";
+    let set = || {
+        configuration.set(KEY, "true")?;
+        report::note(context, &format!("git's configuration: {KEY} set; git config {KEY} merge lets only merges ask"));
+        Ok(())
+    };
+    if args.network {
+        return set();
+    }
+    if files.remote == 0 {
+        return Ok(());
+    }
+    let count = if files.remote == 1 { "1 file needs".to_owned() } else { format!("{} files need", files.remote) };
+    let why = format!("{count} a key service, gpg or a plugin to be opened, and git's drivers ask none by themselves");
+    if ask::possible(context) && ask::yes(&format!("{why}. Shall they?")) {
+        return set();
+    }
+    report::note(context, &format!("{why}: git config {KEY} true lets them"));
+    Ok(())
+}
