@@ -143,6 +143,16 @@ impl Consent {
         configs.policies.news(context, self.policy.as_deref(), found).into_iter().for_each(|news| report::warning(context, &news));
     }
 
+    /// Whether [`Consent::check`] holds the recipients of `target` against a rule.
+    ///
+    /// # Errors
+    /// `Generic` (1) if a configuration can't be read.
+    pub fn is_ruled(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path) -> Result<bool> {
+        let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(false) };
+        let committed = configs.committed(found)?;
+        Ok(rule_for(committed.as_deref().unwrap_or(&found.config), found, target).is_some_and(Rule::has_recipients))
+    }
+
     /// The configuration to hold recipients against: one that can't be read is an error where consent is needed.
     ///
     /// # Errors

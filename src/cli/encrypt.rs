@@ -12,7 +12,7 @@ use super::files::{self, Outcome, Ran};
 use super::flags::{Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Asked, Configs, Decision, Found};
-use super::{identities, left, report, staged};
+use super::{git, identities, left, report, staged};
 use crate::document::json::Json;
 use crate::document::{Document, Format, bytes};
 use crate::error::{Error, Kind, Result};
@@ -84,6 +84,8 @@ struct Done {
     values: usize,
     comments: usize,
     staged: Option<Staged>,
+    /// The file that was written.
+    written: Option<PathBuf>,
     /// What was done, for people.
     note: String,
     /// For whom, by which rule.
@@ -130,6 +132,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     // The index first: whether anyone hears of it must not matter.
     let restaged = work.restage(&ran.done);
     identities::tell(context, &args.common, &work.identities);
+    git::add_attributes(context, ran.done.iter().filter(|_| args.writes()).filter_map(|file| file.written.as_deref()));
     tell(context, args, &ran)?;
     if trees {
         refuse_nothing(&ran)?;
@@ -309,6 +312,7 @@ impl Work<'_> {
         let mut done = describe(name, &decision, sealed, !self.args.writes());
         done.warnings.extend(notes.map(|note| format!("{name}: {note}")));
         done.staged.clone_from(&target.staged);
+        done.written = Some(destination).filter(|_| self.args.writes());
         Ok(Outcome::Done(done))
     }
 
@@ -414,7 +418,7 @@ fn people(decision: &Decision) -> String {
 fn foreseen(name: &str, decision: &Decision, values: usize) -> Done {
     let note = format!("{name}: would encrypt {} ({})", counted(values, 0), reason(decision));
     let people = people(decision);
-    Done { name: name.to_owned(), text: None, values, comments: 0, staged: None, note, people, warnings: Vec::new() }
+    Done { name: name.to_owned(), text: None, values, comments: 0, staged: None, written: None, note, people, warnings: Vec::new() }
 }
 
 fn describe(name: &str, decision: &Decision, sealed: Sealed, keep: bool) -> Done {
@@ -443,6 +447,7 @@ fn describe(name: &str, decision: &Decision, sealed: Sealed, keep: bool) -> Done
         values: sealed.encrypted,
         comments: sealed.comments,
         staged: None,
+        written: None,
         note,
         people: people(decision),
         warnings,

@@ -4,13 +4,19 @@ mod merge;
 mod setup;
 mod textconv;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::context::Context;
+use super::{left, report};
 use crate::error::Result;
 use crate::git::settings::Settings;
+use crate::git::setup::Encrypted;
 use crate::git::{self, Repository};
 use crate::recipient::Identities;
+use crate::source;
 
 /// Have git compare and merge encrypted files by their values
 ///
@@ -55,4 +61,22 @@ pub(super) fn surroundings(context: &Context) -> Result<(Option<Repository>, Set
 pub(super) fn identities(context: &Context, network: bool) -> Identities {
     let identities = Identities::new(context.environment.clone());
     if network { identities } else { identities.without_commands() }
+}
+
+/// Has git know files that were just encrypted, in the repositories that kveil's drivers are set up for. Trouble with it is no
+/// failure: the files are encrypted.
+pub fn add_attributes<'p>(context: &Context, written: impl Iterator<Item = &'p Path>) {
+    let mut of_tops: BTreeMap<PathBuf, Vec<Encrypted>> = BTreeMap::new();
+    for path in written.filter(|_| !context.is_sops()) {
+        let Some(top) = left::top(path).filter(|top| git::setup::is_set_up(top)) else { continue };
+        let Ok(inside) = path.strip_prefix(&top).map(Path::to_owned) else { continue };
+        of_tops.entry(top).or_default().push(Encrypted { path: inside, cr: source::holds(path, b"\r").unwrap_or(false) });
+    }
+    for (top, files) in of_tops {
+        let repository = Repository::at(&context.environment, &context.directory, &top);
+        match repository.and_then(|repository| repository.map_or(Ok(Vec::new()), |repository| repository.add_attributes(&files))) {
+            Ok(lines) => lines.iter().for_each(|line| report::note(context, &format!(".gitattributes: {line}"))),
+            Err(why) => report::warning(context, &format!("git's attributes aren't brought up to date: {why}")),
+        }
+    }
 }

@@ -135,16 +135,16 @@ pub fn with_section(text: &str, lines: &[String]) -> String {
     out
 }
 
+/// Whether kveil keeps a section in the attributes of the work tree at `top`: git isn't asked.
+pub fn is_set_up(top: &Path) -> bool {
+    section(&read(&top.join(".gitattributes"))).is_some()
+}
+
 impl Repository {
     /// The attributes files: the one that is committed, and this clone's own. git asks the second one, too, while it merges
     /// the branch that brings the first.
     pub fn attribute_files(&self) -> [PathBuf; 2] {
         [self.top.join(".gitattributes"), self.common.join("info/attributes")]
-    }
-
-    /// Whether kveil keeps a section in the committed attributes.
-    pub fn has_attributes(&self) -> bool {
-        section(&read(&self.attribute_files()[0])).is_some()
     }
 
     /// The files whose attributes lack any of these lines.
@@ -170,7 +170,8 @@ impl Repository {
                 continue;
             }
             if new.is_empty() {
-                std::fs::remove_file(&file).map_err(|why| Error::new(Kind::Unwritable, format!("can't delete {}: {why}", file.display())))?;
+                std::fs::remove_file(&file)
+                    .map_err(|why| Error::new(Kind::Unwritable, format!("can't delete {}: {why}", file.display())))?;
             } else {
                 file.parent().map_or(Ok(()), source::make_directory)?;
                 source::write(&file, &new, false)?;
@@ -189,10 +190,12 @@ impl Repository {
         let Some(known) = section(&text) else { return Ok(Vec::new()) };
         let covered = |file: &Encrypted| {
             let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-            let ending = |line: &&str| line.strip_prefix('*').and_then(|line| line.split(' ').next()).is_some_and(|ending| name.ends_with(ending));
+            let ending =
+                |line: &&str| line.strip_prefix('*').and_then(|line| line.split(' ').next()).is_some_and(|ending| name.ends_with(ending));
             known.iter().any(ending)
         };
-        let missing: Vec<String> = encrypted.iter().filter(|file| !covered(file)).flat_map(|file| lines(std::slice::from_ref(file), &[])).collect();
+        let missing: Vec<String> =
+            encrypted.iter().filter(|file| !covered(file)).flat_map(|file| lines(std::slice::from_ref(file), &[])).collect();
         let missing: Vec<String> = missing.into_iter().filter(|line| !known.contains(&line.as_str())).collect();
         if !missing.is_empty() {
             let mut all: Vec<String> = known.iter().map(|line| (*line).to_owned()).chain(missing.iter().cloned()).collect();

@@ -56,7 +56,8 @@ impl Opened<'_> {
             Some(Span::new(span.start as usize + start, span.start as usize + end))
         };
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values).filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
-        let values = pairs.filter_map(|(leaf, plain)| Some((token_in(document.node(leaf.node).span)?, plain.value.kind, &*plain.value.bytes)));
+        let values =
+            pairs.filter_map(|(leaf, plain)| Some((token_in(document.node(leaf.node).span)?, plain.value.kind, &*plain.value.bytes)));
         let comments = self.reading.comments.iter().filter_map(|(at, text)| {
             let comment = document.comments.get(self.reading.walk.remarks.get(*at)?.comment)?;
             Some((token_in(comment.span)?, Type::Comment, text.as_bytes()))

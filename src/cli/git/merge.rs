@@ -10,9 +10,11 @@ use crate::cli::context::{Context, Name};
 use crate::cli::flags::{Common, Types};
 use crate::cli::settings::Configs;
 use crate::cli::{clock, report};
+use crate::datakey::rewrap;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::merge::{self, Files, MARKER_SIZE, Manner, Merged, Versions, Wrapping};
+use crate::pipeline;
 use crate::recipient::RecipientSpec;
 use crate::source::{self, Source};
 
@@ -77,11 +79,12 @@ impl Driver<'_> {
             return self.by_lines(None);
         }
         let identities = super::identities(self.context, network);
+        let known = recipients_of(&versions);
         let merged = merge::merge(
             &versions,
             self.manner,
             &clock::now(),
-            &Wrapping { identities: &identities, consent: &|recipients| self.consent(recipients) },
+            &Wrapping { identities: &identities, consent: &|recipients| self.consent(&known, recipients) },
         );
         identities.take_warnings().iter().for_each(|warning| report::warning(self.context, warning));
         match merged {
@@ -122,39 +125,54 @@ impl Driver<'_> {
     /// git's own merge, over the ciphertext. What it takes for clean isn't, if `why` says that the file couldn't be opened.
     fn by_lines(&self, why: Option<Error>) -> Result<()> {
         let files = Files { base: &self.args.base, ours: &self.args.ours, theirs: &self.args.theirs };
-        let lossy = |path: &Path| -> Result<String> {
-            Ok(String::from_utf8_lossy(&Source::File(path.to_owned()).read_bytes()?).into_owned())
+        let Some(repository) = &self.repository else { return Err(Error::new(Kind::Generic, "there is no git repository here")) };
+        let merged = repository.merge_lines(files, self.manner.marker_size);
+        let Some(why) = why else {
+            let (text, clean) = merged?;
+            source::write(files.ours, &*text, false)?;
+            let conflict = || Error::new(Kind::Generic, "conflict in a file that isn't encrypted").hint("edit it, and git add it");
+            return if clean { Ok(()) } else { Err(conflict()) };
         };
-        let (ours, theirs) = (lossy(files.ours)?, lossy(files.theirs)?);
-        let size = self.manner.marker_size;
-        let clean = match &self.repository {
-            Some(repository) => repository.merge_lines(files, size),
-            None => Ok(true),
-        };
-        match (clean, why) {
-            (Ok(true), None) if self.repository.is_some() => Ok(()),
-            (Ok(false), None) => Err(Error::new(Kind::Generic, "conflict in a file that isn't encrypted").hint("edit it, and git add it")),
-            (Err(error), None) => Err(error),
-            (clean, why) => {
-                if clean != Ok(false) {
-                    self.write(&merge::whole_files(&ours, &theirs, size))?;
-                }
-                let error = why.unwrap_or_else(|| Error::new(Kind::Generic, "there is no repository"));
-                let message = format!("not merged: {}", error.message);
-                let error = error.hints.iter().fold(Error::new(Kind::Generic, message), |error, hint| error.hint(hint));
-                Err(error.hint(format!("the file has both versions between markers; kveil resolve {} merges them", self.name)))
-            }
+        match merged {
+            Ok((text, false)) => source::write(files.ours, &*text, false)?,
+            // Clean as text is no more than that: values, MAC or recipients don't go together.
+            _ => self.write(&self.whole_files(files)?)?,
         }
+        let error = Error::new(Kind::Generic, format!("not merged: {}", why.message));
+        let error = why.hints.iter().fold(error, |error, hint| error.hint(hint));
+        Err(error.hint(format!("the file has git's markers over the ciphertext; kveil resolve {} merges it by its values", self.name)))
     }
 
-    /// Whether the file's rule has these recipients: nobody is asked while git merges.
-    fn consent(&self, recipients: &[RecipientSpec]) -> Result<()> {
+    fn whole_files(&self, files: Files<'_>) -> Result<Zeroizing<String>> {
+        let text = |path: &Path| Source::File(path.to_owned()).read();
+        Ok(merge::whole_files(&text(files.ours)?, &text(files.theirs)?, self.manner.marker_size))
+    }
+
+    /// Whether the file's rule has these recipients, or without a rule our version of the file: nobody is asked while git
+    /// merges.
+    fn consent(&self, ours: &[RecipientSpec], recipients: &[RecipientSpec]) -> Result<()> {
         let context = self.context.unattended(Name::Kveil);
         let common = Common::default();
         let top = self.repository.as_ref().map_or_else(|| context.directory.clone(), |repository| repository.top.clone());
         let target = top.join(&self.name);
         let (configs, consent) = (Configs::new(&context, &common), Consent::default());
         let found = consent.configuration(&configs, &target)?;
-        consent.check(&configs, found.as_deref(), &target, recipients)
+        consent.check(&configs, found.as_deref(), &target, recipients)?;
+        if consent.is_ruled(&configs, found.as_deref(), &target)? {
+            return Ok(());
+        }
+        let stranger = recipients.iter().find(|spec| !ours.iter().any(|known| rewrap::same(known, spec)));
+        stranger.map_or(Ok(()), |spec| {
+            let message =
+                format!("refused to add a reader: no rule is for the file, and our version doesn't have {} {}", spec.kind, spec.text);
+            Err(Error::new(Kind::Generic, message).hint("add a rule to .sops.yaml and commit it, if the reader belongs there"))
+        })
     }
+}
+
+/// Whom our version is for; theirs says so only where ours is in clear.
+fn recipients_of(versions: &Versions<'_>) -> Vec<RecipientSpec> {
+    let metadata = |text: &str| pipeline::metadata_of(&versions.format.parse(text).ok()?).ok();
+    let metadata = metadata(versions.ours).or_else(|| metadata(versions.theirs));
+    metadata.map(|metadata| rewrap::recipients(&metadata).concat()).unwrap_or_default()
 }

@@ -50,7 +50,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         return match (args.global, args.undo, args.check) {
             (true, false, false) => say_written(context, &configuration),
             (true, true, _) => say_removed(context, &configuration),
-            _ => Err(Error::new(Kind::Generic, "there is no git repository here").hint("--global sets the drivers up for all repositories")),
+            _ => {
+                Err(Error::new(Kind::Generic, "there is no git repository here").hint("--global sets the drivers up for all repositories"))
+            }
         };
     };
     if args.undo {

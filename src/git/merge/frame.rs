@@ -11,8 +11,8 @@ use crate::document::resolve::Type;
 use crate::document::{Document, Kind, NONE, NodeId, Role};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::kubernetes;
-use crate::secret::Secret;
 use crate::seal::walk;
+use crate::secret::Secret;
 use crate::select::Selection;
 
 /// Parts a stand-in from the text around it; no text that is read holds it.
@@ -109,7 +109,7 @@ impl<'s> Frame<'s> {
             shape.push(MARK);
             match &leaf.place {
                 Some(place) => shape.extend([place.as_str(), mark(place)]),
-                None => shape.push_str(&fingerprint(&leaf.value)),
+                None => shape.push_str(&fingerprint(leaf.value.0, &leaf.value.1)),
             }
             shape.push(MARK);
             done = leaf.span.end;
@@ -125,8 +125,9 @@ impl<'s> Frame<'s> {
     }
 }
 
-fn fingerprint(value: &(Type, Zeroizing<Vec<u8>>)) -> String {
-    let digest = Sha256::new().chain_update([value.0 as u8]).chain_update(&*value.1).finalize();
+/// A name for a value that doesn't tell it.
+fn fingerprint(kind: Type, plaintext: &[u8]) -> String {
+    let digest = Sha256::new().chain_update([kind as u8]).chain_update(plaintext).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -200,7 +201,7 @@ pub(super) fn identities(document: &Document<'_>) -> Vec<Option<String>> {
 struct Namer<'d, 's> {
     document: &'d Document<'s>,
     documents: Vec<String>,
-    /// Of items of lists with names: the name. Of others nothing.
+    /// Of items of lists with names: the name's fingerprint, since it may be secret. Of others nothing.
     names: HashMap<NodeId, String>,
 }
 
@@ -245,7 +246,7 @@ fn names_of(document: &Document<'_>, list: NodeId) -> HashMap<NodeId, String> {
     for item in document.children(list) {
         let name = document.get(item, "name").filter(|name| document.node(*name).kind == Kind::Scalar).map(|name| document.text(name));
         match name {
-            Some(name) if seen.insert(name) => names.insert(item, name.to_owned()),
+            Some(name) if seen.insert(name) => names.insert(item, fingerprint(Type::Str, name.as_bytes())),
             _ => return HashMap::new(),
         };
     }
@@ -257,7 +258,10 @@ pub(super) fn numbering(versions: &[&Document<'_>]) -> Numbering {
     let all: Vec<Vec<Option<String>>> = versions.iter().map(|document| identities(document)).collect();
     let Some((first, others)) = all.split_first() else { return Numbering::Position };
     let moved = |other: &Vec<Option<String>>| {
-        first.iter().enumerate().any(|(at, identity)| identity.is_some() && other.iter().position(|found| found == identity).is_some_and(|found| found != at))
+        first
+            .iter()
+            .enumerate()
+            .any(|(at, identity)| identity.is_some() && other.iter().position(|found| found == identity).is_some_and(|found| found != at))
     };
     let differs = others.iter().any(|other| other.len() != first.len() || moved(other));
     if differs { Numbering::Identity } else { Numbering::Position }

@@ -21,8 +21,8 @@ use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 use crate::metadata::Metadata;
+use crate::pipeline;
 use crate::pipeline::next::{self, Next, Opened};
-use crate::pipeline::{self};
 use crate::seal::decrypt::is_encrypted;
 use crate::select::Selection;
 use frame::Frame;
@@ -80,7 +80,7 @@ pub fn concerns(versions: &Versions<'_>) -> bool {
 /// don't go together, or a recipient would be added that `wrapping` doesn't consent to. Nothing is lost then: the caller
 /// has the three texts.
 pub fn merge(versions: &Versions<'_>, manner: Manner, now: &str, wrapping: &Wrapping<'_>) -> Result<Merged> {
-    let opened = Versions3::open(versions, wrapping);
+    let opened = Loaded::open(versions, wrapping);
     match opened {
         Err(error) if error.kind == Kind::NoDataKey && !manner.inner => structural(versions, manner).map_err(|why| error.hint(why.message)),
         Err(error) => Err(error),
@@ -123,14 +123,14 @@ impl<'t> Version<'t> {
 }
 
 /// The three versions, opened.
-struct Versions3<'t> {
+struct Loaded<'t> {
     base: Option<Version<'t>>,
     ours: Version<'t>,
     theirs: Version<'t>,
 }
 
-impl<'t> Versions3<'t> {
-    fn open(versions: &Versions<'t>, wrapping: &Wrapping<'_>) -> Result<Versions3<'t>> {
+impl<'t> Loaded<'t> {
+    fn open(versions: &Versions<'t>, wrapping: &Wrapping<'_>) -> Result<Loaded<'t>> {
         let open = |text, name| Version::open(text, versions.format, name, wrapping);
         let (ours, theirs) = (open(versions.ours, "ours")?, open(versions.theirs, "theirs")?);
         // An ancestor that git merged from two, with markers in it, or one before the file was there, says nothing.
@@ -139,13 +139,12 @@ impl<'t> Versions3<'t> {
             Some(opened) => opened.ok(),
             None => None,
         };
-        Ok(Versions3 { base, ours, theirs })
+        Ok(Loaded { base, ours, theirs })
     }
 
     fn merge(&self, versions: &Versions<'_>, manner: Manner, now: &str, wrapping: &Wrapping<'_>) -> Result<Merged> {
         let format = versions.format;
-        let sides =
-            Sides { base: self.base.as_ref().and_then(Version::opened), ours: self.ours.opened(), theirs: self.theirs.opened() };
+        let sides = Sides { base: self.base.as_ref().and_then(Version::opened), ours: self.ours.opened(), theirs: self.theirs.opened() };
         let settled = keys::settle(sides, now, wrapping)?;
         let own: Vec<&Metadata> = [sides.base, sides.ours, sides.theirs].into_iter().flatten().map(|opened| &opened.metadata).collect();
         let selections = selections(&settled.metadata, &own);

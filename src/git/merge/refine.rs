@@ -50,10 +50,10 @@ fn units(threads: &Threads<'_, '_>, side: Side, range: Range<usize>) -> Option<V
             continue;
         }
         let places = places_in(shape);
-        let shapes = threads.shapes(side).get(start..at + 1)?;
+        // Clear lines may be comments on what is secret: their numbers name them.
         let (key, clear) = match places.is_empty() {
             false => (format!("p{}", places.join("\u{1}")), false),
-            true => (format!("c{}", shapes.iter().map(|shape| threads.shape(*shape).trim()).collect::<Vec<_>>().join("\n")), true),
+            true => (format!("c{:?}", threads.unindented(side, start..at + 1)), true),
         };
         let count = counts.entry(key.clone()).or_default();
         *count += 1;
@@ -88,6 +88,9 @@ impl Refined<'_, '_, '_> {
                 && let Some(slot) = self.slot(&unit.key)
             {
                 let at = behind.and_then(|key| slots.iter().position(|slot| slot.key == key)).map_or(0, |at| at + 1);
+                // Behind what ours added there.
+                let new = |slot: &&Slot| !self.base.contains_key(slot.key.as_str()) && !self.theirs.contains_key(slot.key.as_str());
+                let at = at + slots[at..].iter().take_while(new).count();
                 slots.insert(at, slot);
             }
             if slots.iter().any(|slot| slot.key == unit.key) {
@@ -122,13 +125,10 @@ impl Refined<'_, '_, '_> {
 
     /// Whether two versions of an entry are the same but for their indentation; two missing ones are.
     fn same(&self, side: Side, unit: Option<&Unit>, other_side: Side, other: Option<&Unit>) -> bool {
-        let shapes = |side: Side, unit: &Unit| -> Vec<&str> {
-            let numbers = self.threads.shapes(side).get(unit.lines.clone()).unwrap_or_default();
-            numbers.iter().map(|number| self.threads.shape(*number).trim_start()).collect()
-        };
+        let lines = |side: Side, unit: &Unit| self.threads.unindented(side, unit.lines.clone());
         match (unit, other) {
             (None, None) => true,
-            (Some(unit), Some(other)) => shapes(side, unit) == shapes(other_side, other),
+            (Some(unit), Some(other)) => lines(side, unit) == lines(other_side, other),
             _ => false,
         }
     }

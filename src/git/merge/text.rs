@@ -1,5 +1,6 @@
 //! Conflict markers: between two versions of a text, and as git itself would write them.
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::path::Path;
 
@@ -20,7 +21,8 @@ pub(super) fn marked(ours: &str, theirs: &str, size: usize, quiet: &[Range<usize
     });
     let quiet = |lines: &Range<usize>| {
         let at = starts.get(lines.start).copied().unwrap_or(ours.len());
-        quiet.iter().any(|span| span.start <= at && at < span.end)
+        // What is put in where a span starts stands before it.
+        quiet.iter().any(|span| span.start + usize::from(lines.is_empty()) <= at && at < span.end)
     };
     let mut out = Zeroizing::new(String::with_capacity(ours.len() + theirs.len()));
     for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
@@ -77,21 +79,20 @@ pub struct Files<'f> {
 }
 
 impl Repository {
-    /// git's own merge of three files by lines, into ours; whether it came out clean.
+    /// git's own merge of three files by lines: the result, and whether it came out clean.
     ///
     /// # Errors
     /// `Unreadable` (2): git fails, or the files aren't text.
-    pub fn merge_lines(&self, files: Files<'_>, marker_size: usize) -> Result<bool> {
+    pub fn merge_lines(&self, files: Files<'_>, marker_size: usize) -> Result<(Zeroizing<Vec<u8>>, bool)> {
         let size = format!("--marker-size={marker_size}");
-        let mut arguments: Vec<std::ffi::OsString> =
-            ["merge-file", &size, "-q", "-L", "ours", "-L", "base", "-L", "theirs", "--"].map(Into::into).into();
+        let mut arguments: Vec<OsString> =
+            ["merge-file", &size, "-q", "-p", "-L", "ours", "-L", "base", "-L", "theirs", "--"].map(Into::into).into();
         for file in [files.ours, files.base, files.theirs] {
             arguments.push(std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).into());
         }
         let output = self.run(&arguments, None)?;
         match output.status.code() {
-            Some(0) => Ok(true),
-            Some(1..=127) => Ok(false),
+            Some(code @ 0..=127) => Ok((Zeroizing::new(output.stdout), code == 0)),
             _ => Err(Error::new(Kind::Unreadable, "git can't merge the file by lines")),
         }
     }

@@ -98,7 +98,8 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     /// The key paths of the values in conflict.
     pub fn conflicts(&self) -> Vec<String> {
         let conflicts = self.decisions.iter().filter(|(_, decision)| **decision == Decision::Conflict);
-        let path = |place: &str| [Side::Ours, Side::Theirs, Side::Base].iter().find_map(|side| Some(self.frames.leaf(*side, place)?.path.clone()));
+        let path =
+            |place: &str| [Side::Ours, Side::Theirs, Side::Base].iter().find_map(|side| Some(self.frames.leaf(*side, place)?.path.clone()));
         conflicts.filter_map(|(place, _)| path(place)).collect()
     }
 
@@ -189,7 +190,11 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
                 return Err(Error::new(Kind::Generic, "the merged lines don't hold the value that was decided on").for_key(&leaf.path));
             }
         }
-        if text.places().count() == count { Ok(()) } else { Err(Error::new(Kind::Generic, "the merged lines hold a value that was removed")) }
+        if text.places().count() == count {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Generic, "the merged lines hold a value that was removed"))
+        }
     }
 }
 

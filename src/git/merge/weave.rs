@@ -59,6 +59,8 @@ pub(super) struct Threads<'f, 's> {
     pub theirs: &'f Frame<'s>,
     shapes: [Vec<u32>; 3],
     texts: Vec<Secret>,
+    /// By the number of a line, what it is but for its indentation: also a number.
+    unindented: Vec<u32>,
 }
 
 /// The versions of one stretch, as ranges of lines.
@@ -102,7 +104,8 @@ impl<'f, 's> Threads<'f, 's> {
         for (mut text, _) in known.drain() {
             crate::secret::wipe_text(&mut text);
         }
-        Threads { base, ours, theirs, shapes: [base_shapes, ours_shapes, theirs_shapes], texts }
+        let unindented = unindented(&texts);
+        Threads { base, ours, theirs, shapes: [base_shapes, ours_shapes, theirs_shapes], texts, unindented }
     }
 
     /// The lines of a side for comparing, as numbers.
@@ -113,6 +116,12 @@ impl<'f, 's> Threads<'f, 's> {
     /// What such a number stands for.
     pub fn shape(&self, number: u32) -> &str {
         self.texts.get(number as usize).map_or("", |text| text.as_str())
+    }
+
+    /// The lines but for their indentation, as numbers.
+    pub fn unindented(&self, side: Side, lines: Range<usize>) -> Vec<u32> {
+        let numbers = self.shapes(side).get(lines).unwrap_or_default();
+        numbers.iter().filter_map(|number| self.unindented.get(*number as usize).copied()).collect()
     }
 
     /// The version of a side; what both have in common stands for a missing ancestor, and has no text of its own.
@@ -192,6 +201,15 @@ impl<'f, 's> Threads<'f, 's> {
         push(&mut found, false, Ranges { base: at.0..base.len(), ours: at.1..ours.len(), theirs: at.2..theirs.len() });
         found
     }
+}
+
+fn unindented(texts: &[Secret]) -> Vec<u32> {
+    let mut known: HashMap<&str, u32> = HashMap::with_capacity(texts.len());
+    let mut numbers = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        numbers.push(*known.entry(text.as_str().trim()).or_insert(at as u32));
+    }
+    numbers
 }
 
 fn push(found: &mut Vec<(bool, Ranges)>, stable: bool, ranges: Ranges) {

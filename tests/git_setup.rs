@@ -1,0 +1,191 @@
+//! `kveil git setup` and `kveil git textconv`, with real git.
+
+mod sandbox;
+
+use sandbox::{Done, RECIPIENT_1, Sandbox};
+
+const SECRET: &str = "\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: web
+stringData:
+  # hunter2 of the database
+  password: hunter2-password
+  token: hunter2-token
+";
+
+fn repository() -> Sandbox {
+    let sandbox = Sandbox::with_identity();
+    let config = "[user]\n\tname = A\n\temail = a@example.com\n[init]\n\tdefaultBranch = main\n";
+    std::fs::write(sandbox.home().join(".gitconfig"), config).unwrap();
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1}\n"));
+    git(&sandbox, "git init -q && git add .sops.yaml && git commit -qm rules");
+    commit(&sandbox, "secret.yaml", SECRET);
+    sandbox
+}
+
+fn run(sandbox: &Sandbox, line: &str) -> Done {
+    sandbox.shell(line).run()
+}
+
+#[track_caller]
+fn git(sandbox: &Sandbox, line: &str) -> String {
+    let done = run(sandbox, line);
+    assert_eq!(done.code, 0, "{line}: {}{}", String::from_utf8_lossy(&done.out), done.err);
+    String::from_utf8(done.out).unwrap()
+}
+
+#[track_caller]
+fn commit(sandbox: &Sandbox, name: &str, plain: &str) {
+    sandbox.write(name, plain);
+    git(sandbox, &format!("kveil encrypt -i '{name}' && git add -A && git commit -qm '{name}'"));
+}
+
+fn text(sandbox: &Sandbox, name: &str) -> String {
+    String::from_utf8(sandbox.read(name)).unwrap()
+}
+
+#[test]
+fn setup_says_what_it_did_and_changes_nothing_the_second_time() {
+    let sandbox = repository();
+    sandbox.write(".gitattributes", "*.png binary\n");
+    assert!(run(&sandbox, "kveil git setup --check").refused(1).contains("kveil git setup writes what is missing"));
+    let first = run(&sandbox, "kveil git setup");
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(
+        first.err.contains("merge.kveil.driver") && first.err.contains(".gitattributes: 1 encrypted files; commit it"),
+        "{}",
+        first.err
+    );
+    let attributes = text(&sandbox, ".gitattributes");
+    assert!(attributes.starts_with("*.png binary\n"));
+    assert!(attributes.contains("\n/secret.yaml diff=kveil merge=kveil text eol=lf\n"), "{attributes}");
+    assert_eq!(text(&sandbox, ".git/info/attributes").lines().count(), 3);
+    assert_eq!(git(&sandbox, "git config diff.kveil.cachetextconv"), "false\n");
+    assert_eq!(run(&sandbox, "git config merge.kveil.recursive").code, 1);
+    let config = text(&sandbox, ".git/config");
+    let second = run(&sandbox, "kveil git setup");
+    assert!(second.err.contains("up to date"), "{}", second.err);
+    assert_eq!((text(&sandbox, ".gitattributes"), text(&sandbox, ".git/config")), (attributes, config));
+    assert_eq!(run(&sandbox, "kveil git setup --check").code, 0);
+    git(&sandbox, "kveil git setup --undo");
+    assert_eq!(text(&sandbox, ".gitattributes"), "*.png binary\n");
+    assert!(!text(&sandbox, ".git/config").contains("textconv ="));
+    assert!(!sandbox.path(".git/info/attributes").exists() || text(&sandbox, ".git/info/attributes").is_empty());
+}
+
+#[test]
+fn in_ci_what_is_committed_counts() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup && git add -A && git commit -qm setup && git clone -q . ../clone");
+    assert_eq!(run(&sandbox, "cd ../clone && CI=true kveil git setup --check").code, 0);
+    let refused = run(&sandbox, "cd ../clone && kveil git setup --check").refused(1);
+    assert!(refused.contains("git config merge.kveil.driver isn't set"), "{refused}");
+}
+
+#[test]
+fn a_file_encrypted_later_gets_its_line() {
+    let sandbox = repository();
+    commit(&sandbox, "before.yaml", SECRET);
+    assert!(!sandbox.path(".gitattributes").exists());
+    git(&sandbox, "kveil git setup");
+    commit(&sandbox, "odd name*.yaml", SECRET);
+    let attributes = text(&sandbox, ".gitattributes");
+    assert!(attributes.contains("\n\"/odd name\\\\*.yaml\" diff=kveil"), "{attributes}");
+    assert_eq!(git(&sandbox, "git check-attr diff 'odd name*.yaml'"), "odd name*.yaml: diff: kveil\n");
+    assert_eq!(run(&sandbox, "kveil git setup --check").code, 0);
+}
+
+#[test]
+fn for_the_user_outside_a_repository() {
+    let sandbox = Sandbox::with_identity();
+    git(&sandbox, "kveil git setup --global");
+    assert!(std::fs::read_to_string(sandbox.home().join(".gitconfig")).unwrap().contains("kveil git merge"));
+    assert!(run(&sandbox, "kveil git setup").refused(1).contains("no git repository"));
+    git(&sandbox, "kveil git setup --global --undo");
+    assert!(!std::fs::read_to_string(sandbox.home().join(".gitconfig")).unwrap_or_default().contains("kveil git"));
+}
+
+#[test]
+fn diff_log_and_blame_show_masks() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup && git add -A && git commit -qm setup");
+    commit(&sandbox, "secret.yaml", &SECRET.replace("hunter2-token", "hunter2-other"));
+    let diff = git(&sandbox, "git diff HEAD~1 -- secret.yaml");
+    let changed: Vec<&str> = diff.lines().filter(|line| line.starts_with("+ ") || line.starts_with("- ")).collect();
+    assert_eq!(changed.len(), 2, "{diff}");
+    assert!(changed[0].starts_with("-  token: <str, 8 to 15 bytes, ") && changed[1].starts_with("+  token: <str"), "{diff}");
+    git(&sandbox, "kveil rotate -i secret.yaml && git commit -qam rotated");
+    let rotated = git(&sandbox, "git show --format= HEAD -- secret.yaml");
+    let changed: Vec<&str> = rotated.lines().skip(4).filter(|line| line.starts_with(['+', '-'])).collect();
+    assert_eq!(changed.len(), 2, "{rotated}");
+    assert!(changed.iter().all(|line| line[1..].starts_with("# sops: data key ")), "{rotated}");
+    let all = [git(&sandbox, "git log -p"), git(&sandbox, "git blame secret.yaml"), git(&sandbox, "git log -p -G hunter2-other")];
+    assert!(all.iter().all(|shown| !shown.contains("hunter2")));
+    assert!(!all[0].contains("ENC["), "{}", all[0]);
+    assert!(all[1].contains("password: <str"), "{}", all[1]);
+    let mode = std::fs::metadata(sandbox.path(".git/kveil/mask-key")).unwrap();
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+    assert_eq!(mode.len(), 32);
+}
+
+#[test]
+fn masks_of_two_clones_differ() {
+    let sandbox = repository();
+    let one = git(&sandbox, "kveil git textconv secret.yaml");
+    let other = git(&sandbox, "git clone -q . ../clone && cd ../clone && kveil git textconv secret.yaml");
+    assert_ne!(one, other);
+    assert_eq!(one, git(&sandbox, "kveil git textconv secret.yaml"));
+    // Another work tree of the same repository has the same.
+    assert_eq!(one, git(&sandbox, "git worktree add -q ../tree && cd ../tree && kveil git textconv secret.yaml"));
+}
+
+#[test]
+fn values_are_shown_where_that_is_configured() {
+    let sandbox = repository();
+    assert!(!git(&sandbox, "kveil git textconv secret.yaml").contains("hunter2"));
+    assert!(git(&sandbox, "git config kveil.reveal true && kveil git textconv secret.yaml").starts_with(SECRET));
+}
+
+#[test]
+fn what_cannot_be_opened_is_shown_as_it_is() {
+    let sandbox = repository();
+    let encrypted = text(&sandbox, "secret.yaml");
+    assert_eq!(git(&sandbox, "HOME=/nowhere kveil git textconv secret.yaml"), encrypted);
+    for (name, content) in [("plain.yaml", "sops: yes\na: [\n"), ("broken.yaml", "a: ENC[AES256_GCM,x]\nsops:\n  mac: x\n"), ("empty", "")]
+    {
+        sandbox.write(name, content);
+        assert_eq!(git(&sandbox, &format!("kveil git textconv {name}")), content, "{name}");
+    }
+    sandbox.write("bytes", b"\xff\x00sops");
+    assert_eq!(run(&sandbox, "kveil git textconv bytes").ok(), b"\xff\x00sops");
+    // Old versions have other names: the content tells the format.
+    sandbox.write("Xy12_blob", &encrypted);
+    assert!(git(&sandbox, "kveil git textconv Xy12_blob").contains("password: <str"));
+    // Nothing is asked of programs: a command for a key isn't run.
+    sandbox.write("key.sh", "echo ran >> ran; cat ~/.config/sops/age/keys.txt\n");
+    let line = "HOME=/nowhere SOPS_AGE_KEY_CMD='sh key.sh' kveil git textconv secret.yaml";
+    assert_eq!(git(&sandbox, line), encrypted);
+    assert!(!sandbox.path("ran").exists());
+    let allowed = git(&sandbox, &format!("git config kveil.network true && HOME={} ; {line}", sandbox.home().display()));
+    assert!(allowed.contains("password: <str") || sandbox.path("ran").exists(), "{allowed}");
+}
+
+#[test]
+fn git_works_on_where_kveil_is_not_installed() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup && git add -A && git commit -qm setup");
+    let change = |plain: &str| commit(&sandbox, "secret.yaml", plain);
+    git(&sandbox, "git checkout -qb theirs");
+    change(&SECRET.replace("hunter2-token", "hunter2-other"));
+    git(&sandbox, "git checkout -q main");
+    change(&SECRET.replace("hunter2-password", "hunter2-else"));
+    let without = "PATH=$(echo \"$PATH\" | tr : '\\n' | grep -v kveil-test | paste -sd:)";
+    assert!(git(&sandbox, &format!("{without} git diff HEAD~1 -- secret.yaml")).contains("+  password: ENC["));
+    let merge = run(&sandbox, &format!("{without} git merge -q theirs"));
+    assert_eq!(merge.code, 1, "{}", merge.err);
+    let marked = text(&sandbox, "secret.yaml");
+    assert!(marked.contains("<<<<<<< ours") && marked.contains(">>>>>>> theirs"), "{marked}");
+}
