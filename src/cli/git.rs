@@ -60,7 +60,7 @@ pub(super) fn surroundings(context: &Context) -> Result<(Option<Repository>, Set
 /// `network` says so.
 pub(super) fn identities(context: &Context, network: bool) -> Identities {
     let identities = Identities::new(context.environment.clone());
-    if network { identities } else { identities.without_commands() }
+    if network { identities } else { identities.without_commands().offline() }
 }
 
 /// Has git know files that were just encrypted, in the repositories that kveil's drivers are set up for. Trouble with it is no

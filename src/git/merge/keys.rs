@@ -240,7 +240,7 @@ fn consented(wrapping: &Wrapping<'_>, recipients: &[RecipientSpec]) -> Result<()
         return Ok(());
     }
     let remote = |spec: &&RecipientSpec| kind_by_field(spec.kind).is_none_or(|kind| !kind.is_local());
-    if let Some(spec) = recipients.iter().find(remote).filter(|_| !wrapping.identities.runs_commands()) {
+    if let Some(spec) = recipients.iter().find(remote).filter(|_| wrapping.identities.is_offline()) {
         let message =
             format!("the data key would have to be wrapped for {} {}, over the network", spec.kind, names(std::slice::from_ref(spec)));
         return Err(Error::new(Kind::Generic, message).hint("git config kveil.network merge lets merges ask key services"));
