@@ -148,9 +148,13 @@ impl Consent {
     /// # Errors
     /// `Generic` (1) if a configuration can't be read.
     pub fn is_ruled(&self, configs: &Configs<'_>, found: Option<&Found>, target: &Path) -> Result<bool> {
-        let Some(found) = found.filter(|found| found.config.has_creation_rules) else { return Ok(false) };
-        let committed = configs.committed(found)?;
-        Ok(rule_for(committed.as_deref().unwrap_or(&found.config), found, target).is_some_and(Rule::has_recipients))
+        let found = found.filter(|found| found.config.has_creation_rules);
+        let seen = self.seen(configs, found, target)?;
+        Ok(match self.authority(seen.as_deref(), found, target) {
+            Some(Authority::Committed(rule, _) | Authority::WorkTree(rule, _)) => rule.has_recipients(),
+            Some(Authority::Nobody) => true,
+            None => false,
+        })
     }
 
     /// The configuration to hold recipients against: one that can't be read is an error where consent is needed.

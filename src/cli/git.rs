@@ -48,10 +48,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 
 /// The repository that git runs a driver in, if there is one, and what its configuration says.
 pub(super) fn surroundings(context: &Context) -> Result<(Option<Repository>, Settings)> {
-    if !git::installed(&context.environment) {
-        return Ok((None, Settings::default()));
-    }
-    let repository = Repository::at(&context.environment, &context.directory, &context.directory)?;
+    // A driver is started by git. Who calls it by hand where git is in trouble gets what works without.
+    let repository = Repository::at(&context.environment, &context.directory, &context.directory).unwrap_or_default();
     let settings = repository.as_ref().map_or(Ok(Settings::default()), Repository::settings)?;
     Ok((repository, settings))
 }
