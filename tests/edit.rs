@@ -161,24 +161,34 @@ fn an_invalid_text_leaves_the_file_and_says_where_it_is_wrong() {
     }
 }
 
-/// A line of shell at a terminal of its own, with `answers` typed.
-fn at_terminal(sandbox: &Sandbox, line: &str, answers: &str) -> Option<sandbox::Done> {
-    let script = sandbox.shell("command -v script").run();
-    if script.code != 0 {
-        assert!(std::env::var_os("CI").is_none(), "the program script is missing");
-        println!("ignored: the program script is missing");
+/// A line of shell at a terminal of its own, with prompts and what is typed at them: the exit code, and all that was shown.
+/// [`None`] without the program that plays the terminal.
+fn at_terminal(sandbox: &Sandbox, line: &str, typed: &[&str]) -> Option<(i32, String)> {
+    if !there(sandbox, "python3") {
         return None;
     }
-    let quoted = format!("script -qec '{line}' /dev/null");
-    Some(sandbox.shell(&quoted).env("EDITOR", sandbox.home().join("editor")).stdin(answers).run())
+    let script = sandbox::root().join("tests/terminal.py");
+    let call = sandbox.shell("exec python3 \"$@\"").arg("bash").arg(script).arg(line).args(typed);
+    let done = call.env("TERM", "xterm").env("EDITOR", sandbox.home().join("editor")).run();
+    Some((done.code, String::from_utf8_lossy(&done.out).into_owned() + &done.err))
+}
+
+/// Whether a program is there; a failure in CI if it isn't.
+fn there(sandbox: &Sandbox, program: &str) -> bool {
+    let found = sandbox.shell(&format!("command -v {program}")).run().code == 0;
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "{program} is missing");
+        println!("ignored: {program} is missing");
+    }
+    found
 }
 
 #[test]
 fn at_a_terminal_an_invalid_text_is_shown_again() {
     let sandbox = with(PLAIN);
     editor(&sandbox, "if grep -q broken \"$1\"; then sed -i 's/broken: \\[/mended: 1/' \"$1\"; else echo 'broken: [' >>\"$1\"; fi");
-    let Some(done) = at_terminal(&sandbox, "kveil edit e.yaml", "\n") else { return };
-    let said = done.clone().text();
+    // The prompt shows what is typed; no more than a line break is.
+    let Some((_, said)) = at_terminal(&sandbox, "stty -echo; kveil edit e.yaml", &["return to the editor", ""]) else { return };
     assert!(said.contains("Press enter to return to the editor"), "{said}");
     assert_eq!(decrypted(&sandbox, "e.yaml"), format!("{PLAIN}mended: 1\n"));
     assert_gone(&sandbox);
@@ -336,6 +346,45 @@ fn a_signal_leaves_nothing_behind() {
     }
 }
 
+/// The process group of the terminal gets Ctrl+C: an editor that takes it for a key goes on, and so does the edit.
+#[test]
+fn ctrl_c_at_the_terminal_is_the_editors() {
+    let lines = "trap 'echo caught: yes >>\"$1\"' INT QUIT; stty -echo; echo READY; read line || true; sleep 0.3; ls \"$1\"";
+    for (name, typed) in [("kveil", "\u{3}"), ("sops", "\u{3}"), ("kveil", "\u{1c}")] {
+        let sandbox = with(PLAIN);
+        editor(&sandbox, lines);
+        let Some((code, said)) = at_terminal(&sandbox, &format!("exec {name} edit e.yaml"), &["READY", typed]) else { return };
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(decrypted(&sandbox, "e.yaml"), format!("{PLAIN}caught: yes\n"));
+        assert_gone(&sandbox);
+    }
+}
+
+#[test]
+fn an_editor_that_ctrl_c_kills_ends_the_edit() {
+    for (name, typed, wanted) in [("kveil", "\u{3}", 130), ("sops", "\u{3}", 1), ("kveil", "\u{1c}", 131)] {
+        let sandbox = with(PLAIN);
+        let before = sandbox.read("e.yaml");
+        editor(&sandbox, "echo more: x >>\"$1\"; stty -echo; echo READY; exec sleep 5");
+        let Some((code, said)) = at_terminal(&sandbox, &format!("exec {name} edit e.yaml"), &["READY", typed]) else { return };
+        assert_eq!(code, wanted, "{said}");
+        assert_eq!(sandbox.read("e.yaml"), before);
+        assert_gone(&sandbox);
+    }
+}
+
+#[test]
+fn vim_goes_on_after_ctrl_c() {
+    let sandbox = with(PLAIN);
+    if !there(&sandbox, "vim") {
+        return;
+    }
+    let typed = ["hunter2-hunter2", "\u{3}", "to exit Vim", ":%s/admin/root/\r:wq"];
+    let Some((code, said)) = at_terminal(&sandbox, "EDITOR='vim -u NONE' exec kveil edit e.yaml", &typed) else { return };
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(decrypted(&sandbox, "e.yaml"), PLAIN.replace("admin", "root"));
+}
+
 #[test]
 fn what_a_killed_run_left_is_wiped_by_the_next() {
     let sandbox = with(PLAIN);
@@ -359,8 +408,7 @@ fn an_editor_that_crashes_leaves_nothing_behind() {
 #[test]
 fn vim_keeps_no_copy_anywhere() {
     let sandbox = with(PLAIN);
-    if sandbox.shell("command -v vim").run().code != 0 {
-        println!("ignored: vim is missing");
+    if !there(&sandbox, "vim") {
         return;
     }
     let home = sandbox.home();

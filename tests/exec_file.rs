@@ -150,6 +150,30 @@ fn what_a_killed_run_left_is_wiped_by_the_next() {
     assert!(left(&sandbox).is_empty());
 }
 
+/// Only root can become another user.
+#[test]
+fn another_user_gets_the_file_and_nobody_elses_directory() {
+    use std::os::unix::fs::MetadataExt;
+    let sandbox = ready();
+    if std::fs::metadata(sandbox.tmp()).unwrap().uid() != 0 {
+        return println!("ignored: only root can become another user");
+    }
+    let about = "id -un; echo $USER $LOGNAME; stat -c %U {} \"$(dirname {})\"; cat {}";
+    let expected = format!("nobody\nnobody nobody\nnobody\nnobody\n{PLAIN}");
+    for flags in [&[][..], &["--no-fifo"]] {
+        let arguments = [&["exec-file"], flags, &["--user", "nobody", "e.yaml", about]].concat();
+        assert_eq!(sandbox.kveil(&arguments).env("TMPDIR", "/tmp").run().text(), expected);
+        if let Some(genuine) = sandbox.genuine(&arguments) {
+            let theirs = genuine.env("TMPDIR", "/tmp").run().text();
+            assert!(theirs.starts_with(expected.trim_end_matches(PLAIN)), "{theirs}");
+        }
+    }
+    let place = sandbox.kveil(["exec-file", "--user", "nobody", "e.yaml", "echo {}"]).env("TMPDIR", "");
+    let place = place.env("XDG_RUNTIME_DIR", sandbox.tmp()).run().text();
+    assert!(!place.contains(sandbox.tmp().to_str().unwrap()) && !Path::new(place.trim()).exists(), "{place}");
+    sandbox.kveil(["exec-file", "--user", "no-such-user", "e.yaml", "true"]).run().refused(1);
+}
+
 #[test]
 fn in_the_background_the_file_stays_as_long_as_the_command() {
     let sandbox = ready();

@@ -63,6 +63,7 @@ have cargo || { say "cargo is missing: install Rust" >&2; exit 1; }
 have git || missing git "some tests work in a repository of their own"
 have python3 || missing python3 "the benchmark, a plugin of the tests and their terminal are Python programs"
 have gpg || missing gpg "PGP recipients are tested with it"
+have vim || missing vim "what an editor leaves behind is tested with it"
 install_peers
 
 locked=()

@@ -1,6 +1,7 @@
-"""Runs a line of shell at a terminal of its own, and types: terminal.py LINE PROMPT ANSWER.
+"""Runs a line of shell at a terminal of its own, and types: terminal.py LINE PROMPT ANSWER [PROMPT ANSWER].
 
-Each time PROMPT is shown, and once nothing that is typed is shown any more, ANSWER is typed. What was shown is printed.
+Each time PROMPT is shown, and once nothing that is typed is shown any more, ANSWER is typed; with a second pair the first
+counts once. What was shown is printed.
 """
 
 import os
@@ -9,7 +10,7 @@ import sys
 import termios
 import time
 
-line, prompt, answer = sys.argv[1:]
+line, prompt, answer, *then = sys.argv[1:]
 child, terminal = pty.fork()
 if child == 0:
     os.execvp("bash", ["bash", "-c", line])
@@ -28,6 +29,9 @@ while True:
             time.sleep(0.001)
         os.write(terminal, answer.encode() + b"\n")
         answered += 1
+        if then:
+            (prompt, answer), then = then, []
+            answered = shown.count(prompt.encode())
 
 sys.stdout.buffer.write(shown)
 sys.stdout.flush()

@@ -39,10 +39,11 @@ impl Editor {
         Ok(Editor { program, flags, words })
     }
 
-    /// Runs it on `file` and waits. A signal ends both it and this process.
+    /// Runs it on `file` and waits. A signal ends both it and this process; Ctrl+C and Ctrl+\ at the terminal are the
+    /// editor's own matter.
     ///
     /// # Errors
-    /// `Editor` (201) if it can't be started or fails.
+    /// `Editor` (201) if it can't be started or fails, `Child` (128 + n) if it died of signal n from the terminal.
     pub fn run(&self, file: &Path) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(&self.flags).args(&self.words).arg(file);
@@ -50,10 +51,18 @@ impl Editor {
         signals::ended();
         match status {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(failed(&status.to_string()).hint("nothing was changed")),
+            Ok(status) => {
+                Err(platform::typed_signal(status).map_or_else(|| failed(&status.to_string()).hint("nothing was changed"), interrupted))
+            }
             Err(why) => Err(failed(&format!("{}: {why}", self.program.display())).hint("name one in SOPS_EDITOR or EDITOR")),
         }
     }
+}
+
+/// The editor left the signal to the system: what is typed ends this process, too.
+fn interrupted(signal: i32) -> Error {
+    let code = u8::try_from(signals::code(signal)).unwrap_or(u8::MAX);
+    Error::new(Kind::Child(code), "the editor was interrupted")
 }
 
 fn failed(why: &str) -> Error {

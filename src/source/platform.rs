@@ -87,8 +87,8 @@ mod unix {
     pub fn watch_signals(arrived: fn(i32)) {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-            let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+            let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]) else { return };
             std::thread::spawn(move || signals.forever().for_each(arrived));
         });
     }
@@ -140,10 +140,17 @@ mod unix {
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
     }
 
-    /// Whether this signal is Ctrl+C at the terminal of this process, which all programs at it get.
+    /// Whether this signal is Ctrl+C or Ctrl+\ at the terminal of this process, which all programs at it get.
     pub fn is_from_terminal(signal: i32) -> bool {
+        use signal_hook::consts::{SIGINT, SIGQUIT};
         let foreground = || rustix::termios::tcgetpgrp(File::open("/dev/tty").ok()?).ok();
-        signal == signal_hook::consts::SIGINT && foreground() == Some(rustix::process::getpgrp())
+        [SIGINT, SIGQUIT].contains(&signal) && foreground() == Some(rustix::process::getpgrp())
+    }
+
+    /// The signal typed at the terminal that a program died of.
+    pub fn typed_signal(status: std::process::ExitStatus) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt;
+        status.signal().filter(|signal| is_from_terminal(*signal))
     }
 
     /// Sends a signal to a program.
@@ -348,6 +355,11 @@ mod other {
     /// Signals don't arrive here.
     pub fn is_from_terminal(_signal: i32) -> bool {
         false
+    }
+
+    /// Signals don't arrive here.
+    pub fn typed_signal(_status: std::process::ExitStatus) -> Option<i32> {
+        None
     }
 
     /// Signals don't arrive here.

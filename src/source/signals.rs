@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::{platform, private};
 
-/// What INT, TERM and HUP lead to.
+/// What INT, QUIT, TERM and HUP lead to.
 enum Reaction {
     /// Clean up and end with 128 + the signal's number.
     End,
     /// Pass it on to the program of this process id, which ends in its own way.
     PassOn(u32),
-    /// End the program of this process id too.
+    /// End the program of this process id too. What is typed at the terminal is the program's: Ctrl+C is a key of editors.
     EndBoth(u32),
 }
 
@@ -66,7 +66,7 @@ pub fn start_passing_on(command: &mut Command) -> std::io::Result<Child> {
     start(command, Reaction::PassOn)
 }
 
-/// Starts a program that is ended together with this process.
+/// Starts a program that is ended together with this process, unless the signal is typed at the terminal.
 ///
 /// # Errors
 /// The program can't be started.
@@ -95,14 +95,21 @@ fn arrived(signal: i32) {
     let Ok(reaction) = REACTION.lock() else { return };
     match *reaction {
         // From the terminal it reached the program already; twice is an order to give up at once for many.
-        Reaction::PassOn(_) if platform::is_from_terminal(signal) => return,
+        Reaction::PassOn(_) | Reaction::EndBoth(_) if platform::is_from_terminal(signal) => return,
         Reaction::PassOn(id) => return platform::pass_on(id, signal),
         Reaction::EndBoth(id) => end(id),
         Reaction::End => {}
     }
     clean_up();
-    let own = CODE.load(Ordering::Relaxed);
-    std::process::exit(if own == 0 { 128 + signal } else { own.into() });
+    std::process::exit(code(signal));
+}
+
+/// The exit code after a signal.
+pub fn code(signal: i32) -> i32 {
+    match CODE.load(Ordering::Relaxed) {
+        0 => 128 + signal,
+        own => own.into(),
+    }
 }
 
 /// Asks a program to end, and waits for it: an editor may write once more.
