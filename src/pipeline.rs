@@ -1,5 +1,6 @@
 //! The line from text to text: everything between reading a file and writing it.
 
+pub mod disclosed;
 pub mod next;
 pub mod update;
 

@@ -231,6 +231,47 @@ fn an_edit_brings_nothing_into_clear_unseen() {
     assert!(String::from_utf8(sandbox.read("e.yaml")).unwrap().contains("pw: hunter2"));
 }
 
+const DECODED: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  labels: {tier: back-end}\ndata:\n  password: aHVudGVyMi1odW50ZXIy\n\
+                       stringData:\n  pin: 4711\n  owner: back-end\n";
+
+#[test]
+fn a_key_or_a_place_that_is_not_selected_any_more_is_refused() {
+    let cases = [
+        ("s/^stringData:/stringdata:/", "stringdata.pin"),
+        ("s/^data:/datas:/", "datas.password"),
+        ("s/^data:/datas:/; s/hunter2-hunter2/new-one/", "datas.password"),
+        ("s/^stringData:/stringdata:/; s/4711/0815/", "stringdata.pin"),
+        ("/pin:/d; s/^  name: db/  name: db\\n  annotations: {x: 4711}/", "metadata.annotations.x"),
+        ("s/^  name: db/  name: db\\n  annotations: {x: hunter2-hunter2}/", "metadata.annotations.x"),
+        ("s/^kind:/password: hunter2-hunter2\\nkind:/", "password"),
+    ];
+    for (script, path) in cases {
+        let sandbox = with(DECODED);
+        let before = sandbox.read("e.yaml");
+        let lines = format!("sed -i '{script}' \"$1\"");
+        let reason = edit(&sandbox, &lines, "e.yaml").run().refused(1);
+        assert!(reason.contains(&format!("{path} would come into clear")), "{script}: {reason}");
+        assert!(!reason.contains("hunter2") && !reason.contains("4711"), "{reason}");
+        assert_eq!(sandbox.read("e.yaml"), before);
+        edit(&sandbox, &lines, "e.yaml").arg("--allow-clear").run().ok();
+    }
+}
+
+#[test]
+fn what_stays_encrypted_or_was_in_clear_is_no_question() {
+    let harmless = [
+        "s/pin: 4711/pin: 4712/; s/^  name: db/  name: db\\n  annotations: {x: back-end, y: 4711, z: 4712}/",
+        "s/pin:/code:/",
+        "/pin:/d; s/hunter2-hunter2/4711/",
+        "/password:/d; s/stringData:/stringData:\\n  password: hunter2-hunter2/",
+        "s/tier: back-end/part: back-end/",
+    ];
+    for script in harmless {
+        let sandbox = with(DECODED);
+        edit(&sandbox, &format!("sed -i '{script}' \"$1\""), "e.yaml").run().ok();
+    }
+}
+
 #[test]
 fn a_new_file_is_for_whom_its_rule_has() {
     let sandbox = with(PLAIN);

@@ -139,6 +139,21 @@ fn a_weakened_rule_brings_no_value_into_clear() {
     assert!(text(&sandbox, "secret.yaml").contains("hunter2-plain"));
 }
 
+/// A typing error in a selected key, or a value pasted elsewhere.
+#[test]
+fn a_key_that_is_not_selected_any_more_brings_no_value_into_clear() {
+    let sandbox = decrypted();
+    let note = SECRET.replace("name: web", "name: web\n  annotations: {note: hunter2-plain}");
+    let cases = [("stringdata.password", SECRET.replace("stringData", "stringdata")), ("metadata.annotations.note", note)];
+    for (path, plain) in cases {
+        sandbox.write("secret.yaml", &plain);
+        let refusal = sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run().refused(1);
+        assert!(refusal.contains(path) && refusal.contains("--allow-clear") && !refusal.contains("hunter2"), "{refusal}");
+        assert_eq!(text(&sandbox, "secret.yaml"), plain);
+        sandbox.kveil(["encrypt", "-i", "--allow-clear", "secret.yaml"]).run().ok();
+    }
+}
+
 #[test]
 fn a_rule_that_selects_nothing_any_more_is_no_reason_to_pass_a_file_over() {
     let sandbox = decrypted();

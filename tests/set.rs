@@ -81,6 +81,26 @@ fn what_is_there_already_leaves_the_file_alone() {
     assert!(before == [sandbox.read("values.yaml"), sandbox.read("secret.yaml")]);
 }
 
+/// The comment above an entry stays when the entry goes, and then is that of the next one.
+#[test]
+fn nothing_comes_into_clear_unseen() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("p.yaml", "# plain\na: public\npw: hunter2-hunter2\nlist:\n- item-one\n- item-two\n# plain\n- item-three\n");
+    let sealed = sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "--unencrypted-comment-regex", "plain", "p.yaml"]).run().ok();
+    sandbox.write("e.yaml", &sealed);
+    for call in [sandbox.kveil(["unset", "e.yaml", "a"]), sandbox.kveil(["set", "e.yaml", "a", r#""hunter2-hunter2""#])] {
+        let reason = call.run().refused(1);
+        assert!(reason.contains("would come into clear") && !reason.contains("hunter2"), "{reason}");
+        assert_eq!(sandbox.read("e.yaml"), sealed);
+    }
+    sandbox.kveil(["unset", "e.yaml", "list[0]"]).run().ok();
+    sandbox.kveil(["unset", "--allow-clear", "e.yaml", "a"]).run().ok();
+    assert!(String::from_utf8(sandbox.read("e.yaml")).unwrap().contains("pw: hunter2-hunter2"));
+    // Genuine sops asks nothing.
+    sandbox.write("e.yaml", &sealed);
+    sandbox.sops(["set", "e.yaml", r#"["a"]"#, r#""hunter2-hunter2""#]).run().ok();
+}
+
 #[test]
 fn data_of_a_secret_takes_plain_text() {
     let sandbox = ready();

@@ -15,6 +15,7 @@ use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
 use crate::git::version::From;
 use crate::git::{self, Repository};
+use crate::pipeline::disclosed::disclosed;
 use crate::pipeline::{self, Plan, next, update};
 use crate::recipient::Identities;
 use crate::seal::encrypt::Sealed;
@@ -290,7 +291,14 @@ impl Earlier {
 /// # Errors
 /// `Generic` (1) with the key paths.
 pub fn refuse_clear(context: &Context, old: &Document<'_>, place: &str, plain: &Document<'_>, selection: &Selection) -> Result<()> {
-    let cleared = update::cleared(old, plain, selection)?;
+    refuse_cleared(context, &update::cleared(old, plain, selection)?, place)
+}
+
+/// Refuses what is `cleared` if anything is. Under the name `sops` it only warns.
+///
+/// # Errors
+/// `Generic` (1) with the key paths.
+pub fn refuse_cleared(context: &Context, cleared: &[String], place: &str) -> Result<()> {
     if cleared.is_empty() {
         return Ok(());
     }
@@ -303,7 +311,7 @@ pub fn refuse_clear(context: &Context, old: &Document<'_>, place: &str, plain: &
     }
     let error = Error::new(Kind::Generic, message);
     Err(error
-        .hint("fewer values are selected than before: correct the rule, the flag or the comment")
+        .hint("fewer values are selected than before: correct the rule, the flag, the comment or the key")
         .hint("if they are no secrets: --allow-clear"))
 }
 
@@ -353,6 +361,13 @@ impl Incremental {
         let place = &earlier.place;
         match next::open(&earlier.text, plain.format, identities, &[], false) {
             Ok(opened) => {
+                if !self.allow_clear {
+                    refuse_cleared(
+                        context,
+                        &disclosed(&opened, &plain.format.parse_plain(&opened.plain)?, plain, &plan.selection)?,
+                        place,
+                    )?;
+                }
                 let updated = update::update(&opened, plain, plan, identities)?;
                 let note = updated.new_data_key.map(|why| format!("a new data key, not that of {place}: {why}"));
                 Ok((updated.sealed, note))

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::consent::Consent;
 use super::context::Context;
-use super::earlier::{refuse_clear, refuse_clear_anew};
+use super::earlier::{refuse_clear_anew, refuse_cleared};
 use super::editor::Editor;
 use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Configs, Decision};
@@ -19,6 +19,7 @@ use crate::document::{Document, Format, bytes, example};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::metadata;
+use crate::pipeline::disclosed::disclosed;
 use crate::pipeline::{self, next};
 use crate::recipient::RecipientSpec;
 use crate::seal::decrypt::is_encrypted;
@@ -224,7 +225,11 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
         }
         if !args.allow_clear {
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
-            refuse_clear(context, &opened.document, "the file", &format.parse_plain(&plain)?, &selection)?;
+            refuse_cleared(
+                context,
+                &disclosed(&opened, &format.parse_plain(&opened.plain)?, &format.parse_plain(&plain)?, &selection)?,
+                "the file",
+            )?;
         }
         next::reseal(&opened, &plain, &clock::now())
     })?;

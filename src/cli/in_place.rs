@@ -4,12 +4,15 @@
 use std::path::PathBuf;
 
 use super::context::Context;
+use super::earlier::refuse_cleared;
 use super::flags::{Common, DecryptionOrder, Types};
 use super::{clock, identities, report};
 use crate::document::Document;
 use crate::document::change::Changed;
 use crate::error::{Error, Kind, Result};
+use crate::pipeline::disclosed::disclosed;
 use crate::pipeline::next;
+use crate::select::Selection;
 use crate::source::{self, Source};
 use clap::Args;
 
@@ -22,6 +25,9 @@ pub struct Flags {
     /// Write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long)]
     write_through: bool,
+    /// Let values that the file holds encrypted come into clear
+    #[arg(long)]
+    allow_clear: bool,
     #[command(flatten)]
     order: DecryptionOrder,
     #[command(flatten)]
@@ -65,7 +71,16 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
     let plain = format.parse_plain(&opened.plain)?;
     let Some(changed) = change(&plain)? else { return Ok(()) };
-    let sealed = next::reseal_read(&opened, &plain, || changed.read(format), &clock::now())?;
+    let read = || {
+        let after = changed.read(format)?;
+        if !flags.allow_clear {
+            // The comment of the entry may have been the one that chose.
+            let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+            refuse_cleared(context, &disclosed(&opened, &plain, &after, &selection)?, "the file")?;
+        }
+        Ok(after)
+    };
+    let sealed = next::reseal_read(&opened, &plain, read, &clock::now())?;
     match () {
         () if *sealed == *text => Ok(()),
         () if flags.write_through => source::write_through(&path, &sealed),
