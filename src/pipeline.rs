@@ -196,6 +196,20 @@ pub fn trees(text: &str, format: &dyn Format) -> Result<Vec<Value>> {
     document.parts.iter().map(|part| value_of_part(&document, part.root)).collect()
 }
 
+/// Reads what was printed from `trees`, with the values they have. An error there has a key path, and no position: that
+/// of the printed text says nothing to anyone.
+///
+/// # Errors
+/// Values that the format has no form for, such as two of one key.
+pub fn read_printed<'t>(text: &'t str, trees: &[Value], format: &'static dyn Format) -> Result<Document<'t>> {
+    let mut document = format.parse_plain(text).map_err(|error| {
+        let name = format.name();
+        Error { position: None, ..error }.hint(format!("it was read, but doesn't fit {name}: correct it, or keep its own format"))
+    })?;
+    document.give(trees);
+    Ok(document)
+}
+
 fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Result<Value> {
     if root == crate::document::NONE {
         return Ok(Value::Map(Vec::new()));

@@ -81,6 +81,15 @@ fn what_is_there_already_leaves_the_file_alone() {
     assert!(before == [sandbox.read("values.yaml"), sandbox.read("secret.yaml")]);
 }
 
+#[test]
+fn bytes_that_are_no_text_lose_no_line_break() {
+    let sandbox = ready();
+    for (bytes, base64) in [(&b"\xff\n"[..], "/wo="), (b"a\0\n", "YQAK"), (b"a\n", "YQ==")] {
+        sandbox.kveil(["set", "--value-stdin", "secret.yaml", "data.raw"]).stdin(bytes).run().ok();
+        assert_eq!(plain(&sandbox, "secret.yaml"), SECRET.replace("/wA=", base64));
+    }
+}
+
 /// The comment above an entry stays when the entry goes, and then is that of the next one.
 #[test]
 fn nothing_comes_into_clear_unseen() {

@@ -45,6 +45,23 @@ fn a_file_of_any_bytes_is_one_value_and_no_rule_counts_in_it() {
     }
 }
 
+/// Genuine sops writes both, and can't decrypt the YAML it wrote.
+#[test]
+fn a_key_that_stands_twice_has_no_place_in_another_format() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("a.env", "A=hunter2-one\nB=2\nA=hunter2-two\n");
+    for format in ["yaml", "json"] {
+        let call = ["encrypt", "--age", RECIPIENT_1, "--output-type", format, "a.env"];
+        let refusal = sandbox.kveil(call).run().refused(2);
+        assert!(refusal.contains("a.env: this key stands twice") && refusal.contains("(at A)"), "{refusal}");
+        assert!(refusal.contains("keep its own format") && !refusal.contains("hunter2"), "{refusal}");
+    }
+    if let Some(genuine) = sandbox.genuine(["encrypt", "--age", RECIPIENT_1, "--output-type", "yaml", "a.env"]) {
+        sandbox.write("theirs.yaml", genuine.run().ok());
+        assert_ne!(sandbox.genuine(["decrypt", "theirs.yaml"]).unwrap().run().code, 0);
+    }
+}
+
 #[test]
 fn what_is_encrypted_already_is_known_by_its_metadata() {
     let sandbox = Sandbox::with_identity();

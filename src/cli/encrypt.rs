@@ -252,11 +252,9 @@ impl Work<'_> {
         if target.named {
             refused.clone()?;
         }
-        let document = match output.parse_plain(&text) {
-            Ok(mut document) => {
-                document.give(&trees);
-                document
-            }
+        let read = if trees.is_empty() { output.parse_plain(&text) } else { pipeline::read_printed(&text, &trees, output) };
+        let document = match read {
+            Ok(document) => document,
             Err(error) => return aimed.passed_over(&text).map(Outcome::Skipped).ok_or(error),
         };
         if let Some(reason) = aimed.not_meant(&document) {

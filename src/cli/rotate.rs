@@ -195,8 +195,7 @@ impl Work<'_> {
         } else {
             let trees = pipeline::trees(&opened.plain, format)?;
             let text = Zeroizing::new(to.print(&trees, args.common.indent()?)?);
-            let mut document = to.parse_plain(&text)?;
-            document.give(&trees);
+            let document = pipeline::read_printed(&text, &trees, to)?;
             converted(&opened, &document, groups, threshold, &self.identities)?
         };
         args.destination.write(target, &text)?;

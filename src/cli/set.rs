@@ -211,11 +211,12 @@ fn refuse_raw(args: &Args) -> Result<()> {
     if args.raw { Err(conflict().hint("leave it out")) } else { Ok(()) }
 }
 
-/// The bytes that are meant: of a single line on standard input without its line break, which `echo` and most tools add.
+/// The bytes that are meant: of a single line of text on standard input without its line break, which `echo` and most
+/// tools add.
 fn plain_text(context: &Context, args: &Args, given: &Given) -> Zeroizing<Vec<u8>> {
     let bytes = &given.bytes;
     let line = bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let line = line.filter(|line| args.value_stdin && !line.contains(&b'\n'));
+    let line = line.filter(|line| args.value_stdin && !line.contains(&b'\n') && decoded::as_text(line).is_some());
     let quoted = line.unwrap_or(bytes);
     if !given.typed && quoted.len() > 1 && quoted.starts_with(b"\"") && quoted.ends_with(b"\"") {
         report::warning(context, "the quotes are part of the value: in a Secret it is plain text, not JSON");
