@@ -222,18 +222,19 @@ fn is_known(field: &str) -> bool {
     single.contains(&field) || ENTRY_FIELDS.contains(&field) || SelectorKind::ALL.iter().any(|kind| kind.name() == field)
 }
 
-/// The flat lists if there are any keys in them, else `key_groups`.
+/// The flat lists if there are any keys in them, else `key_groups`, which must have its form in any case.
 fn read_groups(sops: &Value) -> Result<Vec<Group>> {
     let flat = read_entries(sops)?;
-    if !flat.is_empty() {
-        return Ok(vec![Group { entries: flat, unknown: Vec::new() }]);
-    }
     let groups: Vec<Group> = match sops.get(KEY_GROUPS) {
         None => Vec::new(),
         Some(Value::List(groups)) => groups.iter().map(read_group).collect::<Result<_>>()?,
         Some(null) if null.is_null() => Vec::new(),
+        Some(empty @ Value::Map(_)) if empty.entries().is_empty() => Vec::new(),
         Some(_) => return Err(bad("key_groups in the sops block is not a list")),
     };
+    if !flat.is_empty() {
+        return Ok(vec![Group { entries: flat, unknown: Vec::new() }]);
+    }
     if groups.iter().all(|group| group.entries.is_empty()) {
         return Err(bad("no keys found in file").hint("the sops block lists no recipient: restore it from an older version of the file"));
     }
@@ -241,6 +242,9 @@ fn read_groups(sops: &Value) -> Result<Vec<Group>> {
 }
 
 fn read_group(group: &Value) -> Result<Group> {
+    if group.is_null() {
+        return Ok(Group::default());
+    }
     let Value::Map(fields) = group else {
         return Err(bad("an item of key_groups in the sops block is not a mapping"));
     };
@@ -258,7 +262,7 @@ fn read_entries(lists: &Value) -> Result<Vec<Entry>> {
             Some(single @ Value::Map(_)) => std::slice::from_ref(single),
             Some(Value::Scalar(..)) => return Err(bad(format!("{kind} in the sops block is not a list"))),
         };
-        for item in items {
+        for item in items.iter().filter(|item| !item.is_null()) {
             let Value::Map(_) = item else {
                 return Err(bad(format!("an item of {kind} in the sops block is not a mapping")));
             };
@@ -288,8 +292,10 @@ fn read_version(sops: &Value) -> Result<String> {
 
 fn read_threshold(sops: &Value) -> Result<Option<usize>> {
     let Some(text) = read_text(sops, THRESHOLD)? else { return Ok(None) };
-    let threshold: usize = text.parse().map_err(|_| bad("shamir_threshold in the sops block is not a number"))?;
-    Ok(Some(threshold).filter(|threshold| *threshold != 0))
+    // sops cuts the fraction off; none and less are the same to it.
+    let whole = text.split_once('.').filter(|(_, rest)| rest.parse::<u64>().is_ok()).map_or(text.as_str(), |(whole, _)| whole);
+    let threshold: i64 = whole.parse().map_err(|_| bad("shamir_threshold in the sops block is not a number"))?;
+    Ok(usize::try_from(threshold).ok().filter(|threshold| *threshold != 0))
 }
 
 /// The spellings of Go's `strconv.ParseBool`, which SOPS uses.
@@ -406,6 +412,21 @@ mod tests {
         assert_eq!(fields, ["age", "lastmodified", "mac", "unencrypted_suffix", "version"]);
     }
 
+    /// Tried with genuine sops 3.13.3, which reads the first ones and refuses the others.
+    #[test]
+    fn odd_groups_and_thresholds_are_read_as_sops_reads_them() {
+        let odd = |fields: &str| read(&format!("{ENTRY}, {fields}, {REST}")).map(|metadata| (metadata.groups.len(), metadata.threshold));
+        for fields in ["[]", "null", "{}", "[{}]", "[null]", "[{age: null}]", "[{age: [null]}]", "[{age: [{}]}]", "[{foo: []}]"] {
+            assert_eq!(odd(&format!("key_groups: {fields}")).unwrap(), (1, None), "{fields}");
+        }
+        for (text, threshold) in [("-1", None), ("0", None), ("1.5", Some(1)), ("'2'", Some(2)), ("300", Some(300)), ("null", None)] {
+            assert_eq!(odd(&format!("shamir_threshold: {text}")).unwrap(), (1, threshold), "{text}");
+        }
+        for fields in ["key_groups: [[]]", "key_groups: abc", "key_groups: 5", "shamir_threshold: abc", "shamir_threshold: [1]"] {
+            assert_eq!(odd(fields).unwrap_err().kind, crate::error::Kind::Generic, "{fields}");
+        }
+    }
+
     #[test]
     fn a_single_key_group_is_written_flat() {
         let metadata = read(&format!("key_groups: [{{age: [{{enc: x}}], hc_vault: []}}], shamir_threshold: 1, {REST}")).unwrap();
@@ -444,7 +465,7 @@ mod tests {
         assert_eq!(refusal(&format!("key_groups: [{{age: []}}], {REST}")), "no keys found in file");
         let two = refusal(&format!("{ENTRY}, {REST}, encrypted_regex: a, unencrypted_suffix: b"));
         assert_eq!(two, "the sops block has both unencrypted_suffix and encrypted_regex, at most one may be set");
-        for wrong in ["age: x", "age: [x]", "key_groups: x", "shamir_threshold: -1, age: [{}]", "mac_only_encrypted: yep, age: [{}]"] {
+        for wrong in ["age: x", "age: [x]", "key_groups: x", "shamir_threshold: x, age: [{}]", "mac_only_encrypted: yep, age: [{}]"] {
             refusal(&format!("{wrong}, {REST}"));
         }
         for no_mapping in ["sops: null\n", "sops: []\n", "sops: x\n"] {

@@ -44,6 +44,14 @@ impl Source {
         utf8(self.read_bytes()?)
     }
 
+    /// All of an encrypted file, as UTF-8 text.
+    ///
+    /// # Errors
+    /// As [`Source::read`], but `Generic` (1) for what isn't UTF-8, as sops has it for all that it can't take for an encrypted file.
+    pub fn read_encrypted(&self) -> Result<Zeroizing<String>> {
+        utf8(self.read_bytes()?).map_err(|error| Error { kind: Kind::Generic, ..error })
+    }
+
     /// All of it, as bytes.
     ///
     /// # Errors

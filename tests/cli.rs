@@ -700,3 +700,33 @@ fn no_colour_reaches_a_pipe() {
         assert!(!done.err.contains('\u{1b}') && !done.out.contains(&0x1b));
     }
 }
+
+/// A file that no program wrote: every verb ends as genuine sops does.
+#[test]
+fn hostile_files_have_the_exit_codes_of_sops() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("p.yaml", "a: hello\n");
+    let good = sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "p.yaml"]).run().ok();
+    let not_text = [good.as_slice(), b"c: \xff\xfe\n"].concat();
+    let ten = |name: &str| [name; 10].join(",");
+    let lines = (1..8).map(|at| format!("z{at}: &z{at} [{}]\n", ten(&format!("*z{}", at - 1)))).collect::<String>();
+    let bomb = [format!("z0: &z0 [{}]\n{lines}", ten("x")).as_bytes(), &good].concat();
+    let verbs: [&[&str]; 6] = [
+        &["decrypt", "h.yaml"],
+        &["rotate", "h.yaml"],
+        &["set", "h.yaml", "[\"a\"]", "\"x\""],
+        &["unset", "h.yaml", "[\"a\"]"],
+        &["exec-env", "h.yaml", "true"],
+        &["edit", "h.yaml"],
+    ];
+    for (bytes, reason) in [(not_text, "UTF-8"), (bomb, "aliases stand for")] {
+        for arguments in verbs {
+            sandbox.write("h.yaml", &bytes);
+            let said = sandbox.sops(arguments).env("EDITOR", "true").run().refused(1);
+            assert!(said.contains(reason), "{arguments:?}: {said}");
+            if let Some(genuine) = sandbox.genuine(arguments) {
+                assert_eq!(genuine.env("EDITOR", "true").run().code, 1, "{arguments:?}");
+            }
+        }
+    }
+}

@@ -124,7 +124,7 @@ fn one(context: &Context, args: &Args, identities: &Identities, target: &Target)
         source::refuse_irregular(path)?;
     }
     let located = |error: Error| error.in_file(&name);
-    let text = target.source.read().map_err(located)?;
+    let text = target.source.read_encrypted().map_err(located)?;
     files::refuse_nothing(&target.source, &text)?;
     // A missing file comes before a wrong order, as in sops.
     let order = args.order.kinds()?;

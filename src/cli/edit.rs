@@ -207,7 +207,7 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     if !path.is_dir() {
         source::refuse_irregular(path)?;
     }
-    let text = Source::File(path.to_owned()).read()?;
+    let text = Source::File(path.to_owned()).read_encrypted()?;
     let format = format_of(args, path, &text)?;
     let identities = identities::of(context, &args.common);
     let opened = next::open(&text, format, &identities, &order, args.ignore_mac);

@@ -77,7 +77,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 
 fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
     let order = args.order.kinds()?;
-    let text = Source::of(&args.file).read()?;
+    let text = Source::of(&args.file).read_encrypted()?;
     let types = Types { input_type: args.input_type.clone(), ..Types::default() };
     let format = types.input(&args.file, &text)?;
     let identities = identities::of(context, &args.common);

@@ -110,7 +110,7 @@ fn local_name(args: &Args) -> Result<&OsStr> {
 /// The decrypted text, in the format that was asked for.
 fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
     let order = args.order.kinds()?;
-    let text = Source::of(&args.file).read()?;
+    let text = Source::of(&args.file).read_encrypted()?;
     let types = Types { input_type: args.input_type.clone(), output_type: args.output_type.clone(), filename_override: None };
     let format = types.input(&args.file, &text)?;
     let to = types.output_of(&args.file, format, false);

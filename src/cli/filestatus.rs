@@ -45,7 +45,7 @@ pub fn run(_context: &Context, args: &Args) -> Result<()> {
 
 /// A block that sops can't read is an error, one without a MAC no encryption.
 fn status(args: &Args, file: &str) -> Result<bool> {
-    let text = Source::of(file).read()?;
+    let text = Source::of(file).read_encrypted()?;
     if text.is_empty() {
         return Ok(false);
     }

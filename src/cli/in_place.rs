@@ -58,7 +58,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     if !path.is_dir() {
         source::refuse_irregular(&path)?;
     }
-    let text = Source::File(path.clone()).read().map_err(missing_is_unreadable)?;
+    let text = Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?;
     let format = flags.types.input(name, &text)?;
     if flags.types.output(format)?.name() != format.name() {
         let error = Error::new(Kind::ConflictingFlags, "--output-type would make another format of the file");

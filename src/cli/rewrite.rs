@@ -106,7 +106,7 @@ impl Destination {
 /// # Errors
 /// As [`Source::read`].
 pub fn read(input: &Source, missing: Kind) -> Result<Zeroizing<String>> {
-    input.read().map_err(|mut error| {
+    input.read_encrypted().map_err(|mut error| {
         if error.kind == Kind::NoFile {
             error.kind = missing;
         }

@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 }
 
 fn shown(context: &Context, args: &Args, input: &Source) -> Result<Zeroizing<Vec<u8>>> {
-    let text = input.read()?;
+    let text = input.read_encrypted()?;
     let order = args.order.kinds()?;
     let format = args.types.input(&input.name(), &text)?;
     let identities = identities::of(context, &args.common);

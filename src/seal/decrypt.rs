@@ -88,7 +88,7 @@ pub fn read<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher
 /// All values, not yet checked against the MAC.
 fn unsigned<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher) -> Result<Reading<'d>> {
     let selection = Selection::of_metadata(metadata.selector.as_ref());
-    let walk = walk::walk(document, &selection)?;
+    let walk = walk::walk(document, &selection).map_err(unloadable)?;
     let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
     let values = opener.values()?;
     let mut notes = Vec::new();
@@ -394,4 +394,9 @@ fn mismatch(why: &str) -> Error {
 /// Whether a document has a `sops` block at its top.
 pub fn is_encrypted(document: &Document<'_>) -> bool {
     document.parts.first().is_some_and(|part| document.block_key(part).is_some())
+}
+
+/// What can't be read of an encrypted file is 1, as in sops.
+fn unloadable(error: Error) -> Error {
+    if error.kind == ErrorKind::Unreadable { Error { kind: ErrorKind::Generic, ..error } } else { error }
 }
