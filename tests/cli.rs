@@ -730,3 +730,23 @@ fn hostile_files_have_the_exit_codes_of_sops() {
         }
     }
 }
+
+/// Genuine sops reads these; docs/format.md says why kveil doesn't.
+#[test]
+fn what_is_refused_beyond_sops_has_its_place_and_a_way_out() {
+    let sandbox = Sandbox::with_identity();
+    let cases = [
+        ("y.yaml", "a: 1\nb: [c, ?d]\n", "y.yaml:2:8: ", "quote the value"),
+        ("y.yaml", "a: 1\n%YAML 1.1\n---\nb: 2\n", "y.yaml:2:1: ", "a line `...`"),
+        ("y.yaml", "a: &x v\n---\nb: *x\n", "y.yaml:3:4: ", "repeat the anchor"),
+        ("y.json", r#"{"a": "b\ud800"}"#, "y.json:1:9: ", "write both halves"),
+    ];
+    for (name, text, place, way) in cases {
+        sandbox.write(name, text);
+        let reason = sandbox.kveil(["encrypt", "--age", RECIPIENT_1, name]).run().refused(2);
+        assert!(reason.contains(place) && reason.contains(way), "{reason}");
+        if let Some(genuine) = sandbox.genuine(["encrypt", "--age", RECIPIENT_1, name]) {
+            assert_eq!(genuine.run().code, 0, "{text}");
+        }
+    }
+}

@@ -146,6 +146,13 @@ fn scan_error(source: &str, error: &ScanError) -> Error {
     if info.contains("nesting") || info.contains("recursion") || info.contains("depth") {
         error.message = format!("nested deeper than {MAX_DEPTH} levels, the most that is read");
     }
+    // Genuine sops takes both; YAML has neither.
+    if info.contains("unknown anchor") {
+        return error.hint("an alias stands for an anchor above it in its own document: repeat the anchor there");
+    }
+    if info.contains("before directive") {
+        return error.hint("end the document before it with a line `...`");
+    }
     error
 }
 

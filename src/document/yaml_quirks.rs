@@ -126,8 +126,12 @@ pub(super) fn refuse_in_flow(source: &str, span: Span, style: Style, key: bool, 
         return Err(unreadable(source, tag.start as usize, "a tag without a blank after it, genuine sops refuses it inside brackets"));
     }
     if style == Style::Plain && (bytes[start..end].starts_with(b":") || bytes[start..end].contains(&b'?')) {
-        return Err(unreadable(source, start, "a plain value with `?`, or `:` first, inside brackets, genuine sops refuses it")
-            .hint("quote the value"));
+        return Err(unreadable(
+            source,
+            start,
+            "a plain value with `?`, or `:` first, inside brackets, genuine sops refuses it or takes it for a key",
+        )
+        .hint("quote the value"));
     }
     let gap = &source[end..];
     let colon = gap.trim_start();
