@@ -81,6 +81,36 @@ fn what_is_there_already_leaves_the_file_alone() {
     assert!(before == [sandbox.read("values.yaml"), sandbox.read("secret.yaml")]);
 }
 
+/// Genuine sops writes `<nil>`, which it can't decrypt.
+#[test]
+fn a_null_has_no_place_where_all_is_text() {
+    let sandbox = Sandbox::with_identity();
+    for (name, text, index) in [("a.env", "A=one\n", "[\"A\"]"), ("a.ini", "[s]\na=one\n", "[\"s\"][\"a\"]")] {
+        sandbox.write(name, text);
+        sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
+        let before = sandbox.read(name);
+        assert!(sandbox.sops(["set", name, index, "null"]).run().refused(4).contains("a null has no form"));
+        assert_eq!(sandbox.read(name), before);
+        if let Some(genuine) = sandbox.genuine(["set", name, index, "null"]) {
+            genuine.run().ok();
+            assert_ne!(sandbox.genuine(["decrypt", name]).unwrap().run().code, 0);
+        }
+    }
+}
+
+/// A comment has no key, and so none that is empty.
+#[test]
+fn a_comment_is_no_part_to_extract() {
+    let sandbox = Sandbox::with_identity();
+    for (name, text) in [("a.yaml", "# remark\na: 1\n"), ("a.env", "# remark\nA=1\n")] {
+        sandbox.write(name, text);
+        sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
+        let arguments = ["decrypt", "--extract", "[\"\"]", name];
+        assert!(!sandbox.sops(arguments).run().refused(1).contains("remark"));
+        sandbox.genuine(arguments).into_iter().for_each(|call| assert_eq!(call.run().code, 1));
+    }
+}
+
 #[test]
 fn bytes_that_are_no_text_lose_no_line_break() {
     let sandbox = ready();

@@ -124,7 +124,7 @@ impl Format for Dotenv {
 
     fn held(&self, value: Value) -> Result<Value> {
         match value.as_scalar() {
-            Some(scalar) => Ok(Value::string(flat::printed(&scalar))),
+            Some(scalar) => flat::held(&scalar, self.name()),
             None => Err(nested("")),
         }
     }

@@ -97,6 +97,18 @@ pub(super) fn printed(value: &Scalar<'_>) -> String {
     }
 }
 
+/// A single value as a file of text holds it. Genuine sops writes a null as `<nil>`, in clear, and can't decrypt the file then.
+///
+/// # Errors
+/// `Emit` (4) for a null.
+pub(super) fn held(value: &Scalar<'_>, format: &str) -> Result<Value> {
+    if value.kind == Type::Null {
+        let error = Error::new(ErrorKind::Emit, format!("a null has no form in {format}, expected a single value"));
+        return Err(error.hint("an empty string is \"\", and unset takes the entry out"));
+    }
+    Ok(Value::string(printed(value)))
+}
+
 /// Go's `%G`, with a digit behind the point where it would look like an integer.
 fn printed_float(value: f64) -> String {
     match value {

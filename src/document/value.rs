@@ -99,9 +99,9 @@ impl Value {
         }
     }
 
-    /// The value of `key` in a mapping.
+    /// The value of `key` in a mapping; comments have none.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries().iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.entries().iter().find(|(name, value)| name == key && !value.is_comment()).map(|(_, value)| value)
     }
 
     /// The subtree of `document` at `id`, aliases expanded.

@@ -13,7 +13,7 @@ use super::{Error, ErrorKind, Flat, Ini, Result, fields, line_with_break, lines_
 /// `Emit` (4) for a list, and for a map within a section.
 pub(super) fn held(value: Value) -> Result<Value> {
     let text = |value: &Value| match value.as_scalar() {
-        Some(scalar) => Ok(Value::string(flat::printed(&scalar))),
+        Some(scalar) => flat::held(&scalar, "INI"),
         None => Err(nowhere()),
     };
     match &value {
