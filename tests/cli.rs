@@ -750,3 +750,18 @@ fn what_is_refused_beyond_sops_has_its_place_and_a_way_out() {
         }
     }
 }
+
+#[test]
+fn the_table_of_the_documentation_has_every_command() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.kveil(["help"]).run().text();
+    let page = std::fs::read_to_string(sandbox::root().join("docs/cli.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| [`")).collect();
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|name| !name.is_empty()).collect();
+    assert!(names.len() > 15, "{help}");
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let quoted = [format!("`{name}`"), format!("`{name} ")];
+        assert!(rows.iter().any(|row| quoted.iter().any(|quoted| row.contains(quoted))), "docs/cli.md lacks {name}");
+    }
+}
