@@ -45,6 +45,8 @@ pub enum Kind {
     Unchanged,
     /// `edit`: there is no editor, or it failed.
     Editor,
+    /// No failure: differences or findings that were asked for, and have been shown.
+    Found,
     /// A command that was run for the user ended with this code; it has said why.
     Child(u8),
     /// Stopped by the signal of this number.
@@ -56,7 +58,7 @@ impl Kind {
     /// The process exit code of this kind.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Generic => 1,
+            Kind::Generic | Kind::Found => 1,
             Kind::Unreadable => 2,
             Kind::Unwritable => 3,
             Kind::Emit => 4,

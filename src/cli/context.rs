@@ -29,6 +29,8 @@ pub struct Context {
     pub talkative: bool,
     /// Whether stderr may be coloured.
     pub colour: bool,
+    /// Whether stdout may be coloured.
+    pub colour_out: bool,
     /// Whether progress may be shown.
     pub terminal: bool,
     /// Warnings that were shown: what concerns many files is said once.
@@ -49,6 +51,7 @@ impl Context {
             directory: std::env::current_dir().unwrap_or_default(),
             talkative: name == Name::Kveil || verbose || strict || terminal,
             colour: terminal && !plain,
+            colour_out: std::io::stdout().is_terminal() && !plain,
             terminal,
             environment,
             said: Mutex::default(),
@@ -63,6 +66,7 @@ impl Context {
             directory: self.directory.clone(),
             talkative: true,
             colour: self.colour,
+            colour_out: false,
             terminal: false,
             said: Mutex::default(),
         }

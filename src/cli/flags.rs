@@ -107,7 +107,12 @@ impl Types {
     /// # Errors
     /// None; commands need no other way to say so.
     pub fn input(&self, name: &str, text: &str) -> Result<&'static dyn Format> {
-        Ok(self.named(name).or_else(|| by_text(text)).unwrap_or(&BINARY))
+        Ok(self.format(name, text))
+    }
+
+    /// As [`Types::input`].
+    pub fn format(&self, name: &str, text: &str) -> &'static dyn Format {
+        self.named(name).or_else(|| by_text(text)).unwrap_or(&BINARY)
     }
 
     /// The format of a plain file: as that of an encrypted one, but its text says nothing, unless it is encrypted already:

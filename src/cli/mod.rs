@@ -9,6 +9,7 @@ mod config;
 mod consent;
 mod context;
 mod decrypt;
+mod diff;
 mod earlier;
 mod edit;
 mod editor;
@@ -56,19 +57,32 @@ pub struct Command {
     pub name: &'static str,
     build: fn(clap::Command) -> clap::Command,
     run: fn(&Context, &ArgMatches) -> Result<()>,
+    /// Whether the exit code 1 is its answer: all trouble is then 2, wrong usage included.
+    answers: bool,
 }
 
 /// A row of the table: the module holds `Args`, whose doc comment is the help, and `run`.
 macro_rules! command {
     ($name:literal, $module:ident) => {
+        command!($name, $module, false)
+    };
+    ($name:literal, $module:ident, $answers:literal) => {
         Command {
             name: $name,
+            answers: $answers,
             build: <$module::Args as clap::Args>::augment_args,
             run: |context, matches| {
                 let args = $module::Args::from_arg_matches(matches).map_err(|why| usage(&why))?;
                 $module::run(context, &args)
             },
         }
+    };
+}
+
+/// A row of a command that answers with its exit code: 0 nothing found, 1 found, 2 trouble.
+macro_rules! question {
+    ($name:literal, $module:ident) => {
+        command!($name, $module, true)
     };
 }
 
@@ -91,6 +105,7 @@ pub static COMMANDS: &[Command] = &[
     command!("exec-env", exec_env),
     command!("exec-file", exec_file),
     command!("status", status),
+    question!("diff", diff),
     command!("filestatus", filestatus),
     command!("git", git),
     command!("config", config),
@@ -126,6 +141,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(Ended::Shown(code)) => code,
         Err(Ended::Failed(Error { kind: Kind::Child(code), .. })) => code,
+        Err(Ended::Failed(Error { kind: Kind::Found, .. })) => Kind::Found.exit_code(),
         Err(Ended::Failed(error)) => {
             report::error(&context, &error);
             error.kind.exit_code()
@@ -167,8 +183,18 @@ fn command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ende
     line.ignored.iter().for_each(|text| report::always(context, text));
     line.unheard.iter().for_each(|text| report::warning(context, text));
     let command = row.declare().bin_name(format!("{program} {}", row.name)).no_binary_name(true);
-    let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why))?;
-    Ok((row.run)(context, &matches)?)
+    let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why));
+    let ended = matches.and_then(|matches| Ok((row.run)(context, &matches)?));
+    if row.answers { ended.map_err(as_trouble) } else { ended }
+}
+
+/// Where 1 is an answer, any failure is 2.
+fn as_trouble(ended: Ended) -> Ended {
+    match ended {
+        Ended::Shown(code) => Ended::Shown(if code == 0 { 0 } else { 2 }),
+        Ended::Failed(error) if matches!(error.kind, Kind::Found | Kind::Signal(_)) => Ended::Failed(error),
+        Ended::Failed(error) => Ended::Failed(Error { kind: Kind::Unreadable, ..error }),
+    }
 }
 
 /// The first line is what scripts parse for sops's version; kveil's own follows.

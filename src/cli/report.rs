@@ -59,7 +59,11 @@ pub fn progress(line: &str) {
 
 /// JSON on one line, in which no name can move a terminal's cursor or hide what follows: readers get it back as it was.
 pub fn one_line(value: &serde_json::Value) -> String {
-    let text = value.to_string();
+    json(&value.to_string())
+}
+
+/// The same for text that is JSON already.
+pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // All of them stand within strings, and none is beyond the first plane.

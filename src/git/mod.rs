@@ -4,8 +4,10 @@
 //! are (`-z`, literal pathspecs), and nothing fetched. "No repository" and "git in trouble" are two answers: the first is
 //! the absence of any `.git` upward, the second an error with the fix.
 
+pub mod blobs;
 pub mod changed;
 pub mod decrypted;
+pub mod diff;
 pub mod index;
 pub mod mask;
 pub mod merge;

@@ -109,6 +109,12 @@ impl<'t> Token<'t> {
         let filled = [data, iv, tag, kind].iter().all(|field| !field.is_empty());
         filled.then_some(Token { data, iv, tag, kind })
     }
+
+    /// How many bytes are encrypted: ciphertext is as long as what it hides.
+    pub fn length(&self) -> usize {
+        let padding = self.data.bytes().rev().take_while(|byte| *byte == b'=').count();
+        (self.data.len() / 4 * 3).saturating_sub(padding)
+    }
 }
 
 fn last_field<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
