@@ -59,12 +59,50 @@ install_peers() {
     done
 }
 
+# stamped FILE TEXT: whether FILE was made from just this.
+stamped() { [ -e "$1" ] && [ "$(cat "$1.stamp" 2>/dev/null)" = "$2" ]; }
+
+# The packages that the servers of the tests need.
+install_venv() {
+    have python3 || return 0
+    local venv=$KVEIL_TOOLS/servers-venv made
+    made=$({ cat tests/servers/requirements.txt; python3 --version; } | cksum)
+    if stamped "$venv" "$made"; then
+        return
+    fi
+    say "installing what the servers of the tests need"
+    if rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet -r tests/servers/requirements.txt; then
+        printf '%s\n' "$made" >"$venv.stamp"
+    else
+        rm -rf "$venv"
+        missing servers-venv "pip could not install tests/servers/requirements.txt"
+    fi
+}
+
+# The real Vault, as a library in a program of the tests.
+install_vault() {
+    have go || return 0
+    local vault=$KVEIL_TOOLS/bin/vaultsrv made
+    made=$({ cat tests/servers/vault/{main.go,go.mod,go.sum}; go env GOVERSION; } | cksum)
+    if stamped "$vault" "$made"; then
+        return
+    fi
+    say "building Vault (some minutes, once)"
+    if (cd tests/servers/vault && go build -mod=mod -ldflags='-s -w' -o "$vault" .); then
+        printf '%s\n' "$made" >"$vault.stamp"
+    else
+        missing vaultsrv "go could not build tests/servers/vault"
+    fi
+}
+
 have cargo || { say "cargo is missing: install Rust" >&2; exit 1; }
 have git || missing git "some tests work in a repository of their own"
-have python3 || missing python3 "the benchmark, a plugin of the tests and their terminal are Python programs"
+have python3 || missing python3 "the benchmark, a plugin of the tests, their terminal and their servers are Python programs"
 have gpg || missing gpg "PGP recipients are tested with it"
 have vim || missing vim "what an editor leaves behind is tested with it"
 install_peers
+install_venv
+install_vault
 
 locked=()
 [ -z "${CI:-}" ] || locked=(--locked)

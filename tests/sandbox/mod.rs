@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses a part of this
 
 pub mod keyring;
+pub mod servers;
 pub mod tree;
 
 use std::ffi::OsStr;
@@ -40,9 +41,14 @@ pub fn program() -> PathBuf {
 
 /// A tool that `tests/run.sh` installs. `None` after saying that the test is ignored; in CI a missing tool is a failure.
 pub fn tool(name: &str) -> Option<PathBuf> {
+    installed(&format!("bin/{name}"))
+}
+
+/// As [`tool`], by its path below the folder of all tools.
+pub fn installed(name: &str) -> Option<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let folders = [std::env::var_os("KVEIL_TOOLS").map(PathBuf::from), Some(target.join("tools"))];
-    let found = folders.into_iter().flatten().map(|folder| folder.join("bin").join(name)).find(|file| file.is_file());
+    let found = folders.into_iter().flatten().map(|folder| folder.join(name)).find(|file| file.is_file());
     if found.is_none() {
         assert!(std::env::var_os("CI").is_none(), "{name} is missing: tests/run.sh installs it");
         println!("ignored: {name} is missing, tests/run.sh installs it");
