@@ -163,6 +163,19 @@ impl Repository {
         Ok(None)
     }
 
+    /// The bytes of the files of the last commit whose paths (below the top) are `wanted`; none without a commit.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn in_head(&self, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Zeroizing<Vec<u8>>>> {
+        if self.head()?.is_none() {
+            return Ok(Vec::new());
+        }
+        let listed = self.ask(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"])?;
+        let files = fields(&listed).filter_map(tree_entry).filter(|(path, (mode, _))| mode.starts_with("100") && wanted(path));
+        files.map(|(path, (_, object))| self.object(object, &path)).collect()
+    }
+
     /// The bytes of an object as they would stand at `path` (below the top) in the work tree.
     ///
     /// # Errors

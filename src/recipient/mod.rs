@@ -6,10 +6,15 @@
 #[cfg(feature = "age")]
 pub mod age;
 mod environment;
+#[cfg(feature = "vault")]
+mod hc_vault;
 #[cfg(feature = "network")]
 pub mod network;
 pub mod pgp;
+#[cfg(feature = "http")]
+mod refusal;
 mod service;
+mod trust;
 mod unwrapped;
 
 use std::any::{Any, TypeId};
@@ -25,6 +30,7 @@ use crate::error::{Error, Kind as ErrorKind, Result, printable};
 pub use environment::Environment;
 use service::Served;
 pub use service::{Answer, KeyService, arn_and_role};
+pub use trust::Trust;
 use unwrapped::Unwrapped;
 
 /// The field of an entry with the wrapped key, in every kind.
@@ -189,6 +195,9 @@ pub static KINDS: &[&dyn RecipientKind] = &[
         field: "hc_vault",
         title: "HashiCorp Vault",
         id: &[("", "vault_address"), ("/v1/", "engine_path"), ("/keys/", "key_name")],
+        #[cfg(feature = "vault")]
+        client: Some(&hc_vault::HcVault),
+        #[cfg(not(feature = "vault"))]
         client: None,
     },
     &Served { field: "hckms", title: "Huawei Cloud KMS", id: &[("", "key_id")], client: None },
@@ -236,6 +245,7 @@ pub struct Identities {
     #[cfg(feature = "network")]
     network: network::Network,
     offline: bool,
+    trust: Trust,
     states: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     warnings: Mutex<Vec<String>>,
 }
@@ -253,6 +263,7 @@ impl Identities {
             #[cfg(feature = "network")]
             network: network::Network::default(),
             offline: false,
+            trust: Trust::default(),
             states: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -274,6 +285,20 @@ impl Identities {
             self.network = network::Network::offline();
         }
         self
+    }
+
+    /// The same with what vouches for addresses that may get tokens beside the environment: `find` gives those that the
+    /// committed configuration names, and is asked at most once, when an address needs it. With `everywhere` nobody needs
+    /// to vouch, as in sops.
+    #[must_use]
+    pub fn trusting(mut self, everywhere: bool, find: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Identities {
+        self.trust = Trust::new(everywhere, find);
+        self
+    }
+
+    /// Who vouches for addresses.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Whether the network is switched off.

@@ -81,6 +81,16 @@ impl RecipientKind for Served {
         RecipientSpec { kind: self.field, text: self.describe(entry), extra }
     }
 
+    /// Vault: with or without a slash at the end. Azure: a recipient without a version is the key whatever its version.
+    fn same(&self, a: &str, b: &str) -> bool {
+        let bare = |text: &str| text.trim_end_matches('/').to_owned();
+        match self.field {
+            "hc_vault" => bare(a) == bare(b),
+            "azure_kv" => bare(a) == bare(b) || is_version_of(&bare(a), &bare(b)) || is_version_of(&bare(b), &bare(a)),
+            _ => a == b,
+        }
+    }
+
     fn is_local(&self) -> bool {
         self.field == "age"
     }
@@ -167,6 +177,13 @@ pub fn arn_and_role(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether `text` is `key`, a key of Azure without a version, with a version behind it.
+fn is_version_of(text: &str, key: &str) -> bool {
+    let version = text.strip_prefix(key).and_then(|rest| rest.strip_prefix('/'));
+    let bare = key.split_once("/keys/").is_some_and(|(_, name)| !name.contains('/'));
+    bare && version.is_some_and(|version| !version.is_empty() && !version.contains('/'))
+}
+
 /// Role, context and profile of an entry, in the order and by the names that the configuration gives them.
 fn aws_extra(entry: &Value) -> Vec<(String, String)> {
     let text = |name: &str| Some((name.to_owned(), entry.get(name)?.text().filter(|text| !text.is_empty())?.into_owned()));
@@ -193,6 +210,19 @@ mod tests {
         assert_eq!((spec.text.as_str(), spec.extra), ("arn:aws:kms:us-east-1:1:key/x", pairs(&[("role", "arn:aws:iam::1:role/r")])));
         assert_eq!(arn_and_role("arn:x:alias/a+b"), ("arn:x:alias/a+b", None));
         assert_eq!(arn_and_role("+arn:x"), ("+arn:x", None));
+    }
+
+    #[test]
+    fn a_key_of_azure_without_a_version_is_the_same_in_every_version() {
+        let azure = kind_by_field("azure_kv").unwrap();
+        let key = "https://v.vault.azure.net/keys/n";
+        assert!(azure.same(key, &format!("{key}/a1")) && azure.same(&format!("{key}/a1"), &format!("{key}/")));
+        assert!(!azure.same(&format!("{key}/a1"), &format!("{key}/b2")) && !azure.same(key, &format!("{key}n/a1")));
+        assert!(!azure.same(key, "https://w.vault.azure.net/keys/n/a1") && !azure.same("https://v.vault.azure.net/keys", key));
+        let vault = kind_by_field("hc_vault").unwrap();
+        assert!(
+            vault.same("https://v/v1/t/keys/k", "https://v/v1/t/keys/k/") && !vault.same("https://v/v1/t/keys/k", "https://v/v1/t/keys/kk")
+        );
     }
 
     #[test]

@@ -50,7 +50,16 @@ impl Network {
         if certificates.is_empty() {
             return Err(Trouble::Broken("it holds no PEM certificate".to_owned()));
         }
-        build(builder().tls_certs_merge(certificates)).map_err(Trouble::Broken)
+        self.own_client(|builder| Ok(builder.tls_certs_merge(certificates)))
+    }
+
+    /// A client of its own, for a service with settings of its own; bounds in time and the refusal of redirects stay unless
+    /// `adjust` changes them.
+    ///
+    /// # Errors
+    /// [`Trouble::Broken`] if the settings can't be used.
+    pub fn own_client(&self, adjust: impl FnOnce(ClientBuilder) -> Result<ClientBuilder, String>) -> Result<Client, Trouble> {
+        adjust(builder()).and_then(build).map_err(Trouble::Broken)
     }
 }
 
