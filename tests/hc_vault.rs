@@ -1,16 +1,24 @@
 //! Keys of a transit engine: against the real Vault, beside genuine sops, and against servers that a file names to get a token.
 #![cfg(unix)]
 
+#[path = "sandbox/listener.rs"]
+mod listener;
 mod sandbox;
 
+use listener::Listener;
 use sandbox::servers::{self, Server, Way};
 use sandbox::{Call, Done, Sandbox};
 use serde_json::json;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
 const PLAIN: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  password: hunter2\n";
+
+const REFUSED: &str = "{\"errors\":[\"permission denied\"]}";
+
+/// A key of a server that isn't one.
+fn key_at(listener: &Listener) -> String {
+    format!("{}/v1/transit/keys/sops", listener.url)
+}
 
 /// A sandbox with `plain.yaml`, and the real Vault.
 fn ready() -> Option<(Sandbox, &'static Server)> {
@@ -28,8 +36,7 @@ fn seal(sandbox: &Sandbox, recipient: &str, way: &Way) {
 /// The lines of the entry in the block, without the values that differ at every encryption.
 fn entry(sealed: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(sealed).into_owned();
-    let lines =
-        text.lines().map(str::trim).skip_while(|line| *line != "hc_vault:").skip(1).take_while(|line| !line.starts_with("lastmodified"));
+    let lines = text.lines().map(str::trim).skip_while(|line| *line != "hc_vault:").skip(1).take(5);
     let lines: Vec<String> = lines
         .map(|line| match line.trim_start_matches("- ").split_once(": ") {
             Some((name @ ("created_at" | "enc"), _)) => name.to_owned(),
@@ -37,58 +44,8 @@ fn entry(sealed: &[u8]) -> Vec<String> {
         })
         .collect();
     assert_eq!(lines.len(), 5, "{text}");
+    assert_eq!(lines[1], "enc", "{text}");
     lines
-}
-
-/// A server that answers every request with the same words, and keeps what it was asked.
-struct Listener {
-    url: String,
-    heard: Arc<Mutex<Vec<String>>>,
-}
-
-impl Listener {
-    /// `answer`: status line and headers, each with its end of line.
-    fn start(answer: String) -> Listener {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&heard);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = BufReader::new(stream.unwrap());
-                let (mut text, mut length) = (String::new(), 0);
-                while stream.read_line(&mut text).is_ok_and(|read| read > 2) {
-                    let line = text.lines().last().unwrap().to_ascii_lowercase();
-                    length = line.strip_prefix("content-length:").map_or(length, |number| number.trim().parse().unwrap());
-                }
-                let mut body = vec![0; length];
-                stream.read_exact(&mut body).unwrap();
-                kept.lock().unwrap().push(format!("{text}{}", String::from_utf8_lossy(&body)));
-                // The client may be gone.
-                let _ = stream.get_mut().write_all(answer.as_bytes());
-            }
-        });
-        Listener { url, heard }
-    }
-
-    /// One that refuses.
-    fn refusing() -> Listener {
-        let body = "{\"errors\":[\"permission denied\"]}";
-        Listener::start(format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
-    }
-
-    /// A standby server, which sends its callers on.
-    fn standby(active: &str) -> Listener {
-        Listener::start(format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {active}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
-
-    fn key(&self) -> String {
-        format!("{}/v1/transit/keys/sops", self.url)
-    }
 }
 
 /// A way whose `VAULT_ADDR` isn't set: nobody vouches for any address.
@@ -128,14 +85,14 @@ fn both_send_the_same_request() {
         lines.sort();
         (lines, text.lines().last().unwrap().split_at(14).0.to_owned())
     };
-    let (ours, theirs) = (Listener::refusing(), Listener::refusing());
+    let (ours, theirs) = (Listener::answering("403 Forbidden", REFUSED), Listener::answering("403 Forbidden", REFUSED));
     let call = |key: String| ["encrypt".to_owned(), "--hc-vault-transit".to_owned(), key, "plain.yaml".to_owned()];
-    let we = asked(sandbox.kveil(call(ours.key())), &ours);
+    let we = asked(sandbox.kveil(call(key_at(&ours))), &ours);
     assert_eq!(
         we.0,
         ["put /v1/transit/encrypt/sops http/1.1", "x-vault-namespace: team/a", "x-vault-request: true", "x-vault-token: hvs.token"]
     );
-    let Some(genuine) = sandbox.genuine(call(theirs.key())) else { return };
+    let Some(genuine) = sandbox.genuine(call(key_at(&theirs))) else { return };
     assert_eq!(we, asked(genuine, &theirs));
 }
 
@@ -184,7 +141,7 @@ fn a_foreign_server_in_the_file_never_gets_the_token() {
     let way = vault.any_way();
     seal(&sandbox, &vault.recipient("key"), &way);
     let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
-    let foreign = Listener::refusing();
+    let foreign = Listener::answering("403 Forbidden", REFUSED);
     sandbox.write("planted.yaml", sealed.replace(vault.url(), &foreign.url));
     for allowlist in ["", "none", vault.url()] {
         for verb in [["decrypt", "planted.yaml"], ["rotate", "planted.yaml"], ["updatekeys", "planted.yaml"]] {
@@ -194,7 +151,7 @@ fn a_foreign_server_in_the_file_never_gets_the_token() {
     }
     let said = sandbox.kveil(["decrypt", "planted.yaml"]).way(&way).run().refused(128);
     assert!(said.contains("isn't sent to") && said.contains(&format!("export VAULT_ADDR={}", foreign.url)), "{said}");
-    let said = sandbox.kveil(["encrypt", "--hc-vault-transit", &foreign.key(), "plain.yaml"]).way(&way).run().refused(1);
+    let said = sandbox.kveil(["encrypt", "--hc-vault-transit", &key_at(&foreign), "plain.yaml"]).way(&way).run().refused(1);
     assert!(said.contains("isn't sent to"), "{said}");
     assert_eq!(foreign.heard(), Vec::<String>::new(), "nobody was asked");
 }
@@ -268,20 +225,20 @@ fn a_standby_server_sends_callers_on_once_and_only_where_the_token_may_go() {
     let way = vault.any_way();
     let ask = |standby: &Listener, allowlist: &str| {
         let way = way.clone().with("VAULT_ADDR", &standby.url).with("SOPS_HC_VAULT_ALLOWLIST", allowlist);
-        sandbox.kveil(["encrypt", "--hc-vault-transit", &standby.key(), "plain.yaml"]).way(&way).run()
+        sandbox.kveil(["encrypt", "--hc-vault-transit", &key_at(standby), "plain.yaml"]).way(&way).run()
     };
     let active = format!("{}/v1/transit/encrypt/sops", vault.url());
-    let standby = Listener::standby(&active);
+    let standby = Listener::sending_to(&active);
     ask(&standby, &format!("{},{}", standby.url, vault.url())).ok();
     assert_eq!(standby.heard().len(), 1);
-    let foreign = Listener::refusing();
-    let standby = Listener::standby(&foreign.key());
+    let foreign = Listener::answering("403 Forbidden", REFUSED);
+    let standby = Listener::sending_to(&key_at(&foreign));
     for allowlist in ["", &standby.url] {
         assert!(ask(&standby, allowlist).refused(1).contains("isn't sent to"));
     }
     assert_eq!(foreign.heard(), Vec::<String>::new());
     // Back to a standby server: it isn't followed for ever.
-    let circle = Listener::standby("/v1/transit/encrypt/sops");
+    let circle = Listener::sending_to("/v1/transit/encrypt/sops");
     ask(&circle, "").refused(1);
     assert_eq!(circle.heard().len(), 2);
 }
@@ -292,7 +249,7 @@ fn an_entry_that_leads_elsewhere_in_the_api_is_refused() {
     let way = vault.any_way();
     seal(&sandbox, &vault.recipient("key"), &way);
     let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
-    let listener = Listener::refusing();
+    let listener = Listener::answering("403 Forbidden", REFUSED);
     for (from, to) in [
         ("key_name: sops", "key_name: ../../sys/seal"),
         ("engine_path: transit", "engine_path: sys/seal?"),

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "age")]
 pub mod age;
+#[cfg(feature = "azure")]
+mod azure_kv;
 mod environment;
 #[cfg(feature = "vault")]
 mod hc_vault;
@@ -190,7 +192,15 @@ pub static KINDS: &[&dyn RecipientKind] = &[
     &pgp::Pgp,
     &Served { field: "kms", title: "AWS KMS", id: &[("", "arn")], client: None },
     &Served { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")], client: None },
-    &Served { field: "azure_kv", title: "Azure Key Vault", id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")], client: None },
+    &Served {
+        field: "azure_kv",
+        title: "Azure Key Vault",
+        id: &[("", "vault_url"), ("/keys/", "name"), ("/", "version")],
+        #[cfg(feature = "azure")]
+        client: Some(&azure_kv::AzureKv),
+        #[cfg(not(feature = "azure"))]
+        client: None,
+    },
     &Served {
         field: "hc_vault",
         title: "HashiCorp Vault",
