@@ -6,7 +6,7 @@ use super::context::Context;
 use super::flags::Common;
 use super::{report, settings};
 use crate::config;
-use crate::git::{self, Repository};
+use crate::git::Repository;
 use crate::recipient::{Environment, Identities};
 use crate::source;
 
@@ -30,9 +30,6 @@ pub fn tell(context: &Context, common: &Common, identities: &Identities) {
 /// The recipients that the repository around `directory` has committed to, in all its configurations: what stands there
 /// was agreed on, while a file or a work tree may be anyone's. What can't be read vouches for nobody.
 fn committed_recipients(environment: &Environment, directory: &Path, named: Option<&Path>) -> Vec<String> {
-    if !git::installed(environment) {
-        return Vec::new();
-    }
     let Ok(Some(repository)) = Repository::at(environment, directory, directory) else { return Vec::new() };
     let named: Option<PathBuf> = named.and_then(|path| repository.inside(path));
     let is_config = |path: &Path| path.file_name().is_some_and(|name| name == settings::FILE) || named.as_deref() == Some(path);

@@ -15,6 +15,7 @@ mod token;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value as Json;
@@ -146,13 +147,14 @@ impl<'v> Vault<'v> {
         }
     }
 
-    /// Asks with a token, with a second one if the first is refused.
+    /// Asks with a token; if one is refused that was at hand before, with another one.
     async fn ask(&self, method: Method, operation: &str, key: &Key, body: Option<&str>) -> Asked<Reply> {
         let url = key.url(if operation == "get" { "" } else { operation })?;
         let challenge = self.state.challenges.get(key.vault.clone(), self.challenge(&method, &url, key)).await?;
+        let now = Instant::now();
         let mut token = self.state.tokens.get(&challenge, self.identities, None).await?;
         let mut reply = self.send(&method, &url, key, Some(&token), body).await?;
-        if reply.status == StatusCode::UNAUTHORIZED {
+        if reply.status == StatusCode::UNAUTHORIZED && token.since < now {
             token = self.state.tokens.get(&challenge, self.identities, Some(&token)).await?;
             reply = self.send(&method, &url, key, Some(&token), body).await?;
         }

@@ -28,6 +28,8 @@ pub struct Token {
     pub header: HeaderValue,
     /// Whose.
     pub who: String,
+    /// Since when it is at hand.
+    pub since: Instant,
     expires: Option<Instant>,
     number: u64,
 }
@@ -38,13 +40,14 @@ impl Token {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let mut header = HeaderValue::from_str(&Zeroizing::new(format!("Bearer {text}"))).ok().filter(|_| !text.is_empty())?;
         header.set_sensitive(true);
-        let expires = Instant::now().checked_add(Duration::from_secs(seconds));
-        Some(Token { header, who, expires, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
+        let since = Instant::now();
+        let expires = since.checked_add(Duration::from_secs(seconds));
+        Some(Token { header, who, since, expires, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// Reads the answer of whoever gives tokens: `access_token`, and `expires_in` or `expires_on`, as numbers or text.
     pub fn read(json: &mut Json, who: &str) -> Option<Token> {
-        let text = match json.get_mut("access_token").or(None).map(Json::take) {
+        let text = match json.get_mut("access_token").map(Json::take) {
             Some(Json::String(text)) => Zeroizing::new(text),
             _ => return None,
         };
