@@ -114,10 +114,10 @@ fn who_may_not_is_told_what_is_missing_and_nothing_is_written() {
 }
 
 #[test]
-fn the_least_policy_of_the_message_is_enough() {
+fn the_policy_of_the_page_is_enough() {
     let Some((sandbox, vault)) = ready() else { return };
-    let policy =
-        "path \"transit/encrypt/sops\" { capabilities = [\"update\"] }\npath \"transit/decrypt/sops\" { capabilities = [\"update\"] }";
+    let page = std::fs::read_to_string(sandbox::root().join("docs/recipients.md")).unwrap();
+    let policy = page.split("```hcl\n").nth(1).unwrap().split("```").next().unwrap();
     let token = vault.tell(&json!({ "policy": policy }))["token"].as_str().unwrap().to_owned();
     let way = vault.any_way().with("VAULT_TOKEN", &token);
     seal(&sandbox, &vault.recipient("key"), &way);
