@@ -8,8 +8,12 @@ pub mod age;
 #[cfg(feature = "azure")]
 mod azure_kv;
 mod environment;
+#[cfg(feature = "gcp")]
+pub mod gcp_kms;
 #[cfg(feature = "vault")]
 mod hc_vault;
+#[cfg(feature = "hckms")]
+pub mod hckms;
 #[cfg(feature = "network")]
 pub mod network;
 pub mod pgp;
@@ -191,7 +195,15 @@ pub static KINDS: &[&dyn RecipientKind] = &[
     &Served { field: "age", title: "age", id: &[("", "recipient")], client: None },
     &pgp::Pgp,
     &Served { field: "kms", title: "AWS KMS", id: &[("", "arn")], client: None },
-    &Served { field: "gcp_kms", title: "GCP KMS", id: &[("", "resource_id")], client: None },
+    &Served {
+        field: "gcp_kms",
+        title: "GCP KMS",
+        id: &[("", "resource_id")],
+        #[cfg(feature = "gcp")]
+        client: Some(&gcp_kms::GcpKms),
+        #[cfg(not(feature = "gcp"))]
+        client: None,
+    },
     &Served {
         field: "azure_kv",
         title: "Azure Key Vault",
@@ -210,7 +222,15 @@ pub static KINDS: &[&dyn RecipientKind] = &[
         #[cfg(not(feature = "vault"))]
         client: None,
     },
-    &Served { field: "hckms", title: "Huawei Cloud KMS", id: &[("", "key_id")], client: None },
+    &Served {
+        field: "hckms",
+        title: "Huawei Cloud KMS",
+        id: &[("", "key_id")],
+        #[cfg(feature = "hckms")]
+        client: Some(&hckms::HuaweiKms),
+        #[cfg(not(feature = "hckms"))]
+        client: None,
+    },
 ];
 
 /// The kind whose entries stand in this field.

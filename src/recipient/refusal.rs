@@ -41,12 +41,11 @@ impl Refusal {
 
     /// As the answer of an entry.
     pub fn outcome(self) -> Outcome {
+        let why = self.to_string();
         match self {
-            Refusal::NoIdentity(why) => Outcome::NotMine { why },
-            Refusal::No { why, next } if next.is_empty() => Outcome::Failed { why },
-            Refusal::No { why, next } => Outcome::Failed { why: format!("{why}; {next}") },
-            Refusal::Trouble { asked, trouble: Trouble::Unreachable(why) } => Outcome::Unreachable { why: format!("{asked}: {why}") },
-            Refusal::Trouble { asked, trouble } => Outcome::Failed { why: format!("{asked}: {}", trouble.why()) },
+            Refusal::NoIdentity(_) => Outcome::NotMine { why },
+            Refusal::Trouble { trouble: Trouble::Unreachable(_), .. } => Outcome::Unreachable { why },
+            Refusal::No { .. } | Refusal::Trouble { .. } => Outcome::Failed { why },
         }
     }
 
@@ -57,7 +56,27 @@ impl Refusal {
             Refusal::NoIdentity(why) => error(&why),
             Refusal::No { why, next } if next.is_empty() => error(&why),
             Refusal::No { why, next } => error(&why).hint(next),
-            Refusal::Trouble { trouble, .. } => trouble.error(recipient),
+            Refusal::Trouble { asked, trouble } => error(&format!("{asked}: {}", trouble.why())).hint(trouble.next()),
+        }
+    }
+
+    /// The same with what gives one an identity, where that is what is missing.
+    pub fn error_with(self, recipient: &str, next: &str) -> Error {
+        match self {
+            Refusal::NoIdentity(_) => self.error(recipient).hint(next),
+            _ => self.error(recipient),
+        }
+    }
+}
+
+/// In one sentence.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refusal::NoIdentity(why) => f.write_str(why),
+            Refusal::No { why, next } if next.is_empty() => f.write_str(why),
+            Refusal::No { why, next } => write!(f, "{why}; {next}"),
+            Refusal::Trouble { asked, trouble } => write!(f, "{asked}: {}", trouble.why()),
         }
     }
 }

@@ -41,6 +41,14 @@ impl Network {
         self.client.get_or_init(|| build(builder())).as_ref().map_err(|why| Trouble::Broken(why.clone()))
     }
 
+    /// The same past every proxy, for metadata servers, which are next door.
+    ///
+    /// # Errors
+    /// As [`Network::client`].
+    pub fn direct_client(&self) -> Result<&Client, Trouble> {
+        self.direct_client.get_or_init(|| build(builder().no_proxy())).as_ref().map_err(|why| Trouble::Broken(why.clone()))
+    }
+
     /// A client of its own, for a service with a certificate authority of its own (`root`: PEM, one or more certificates).
     ///
     /// # Errors
@@ -106,9 +114,20 @@ pub async fn send(request: RequestBuilder) -> Result<Reply, Trouble> {
 /// # Errors
 /// As [`send`].
 pub async fn probe(request: RequestBuilder, limit: Duration) -> Result<Reply, Trouble> {
-    match tokio::time::timeout(limit, once(request.timeout(limit))).await {
+    match tokio::time::timeout(limit, once(request)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Trouble::Unreachable(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// Whether somebody takes the connection; what they answer isn't waited for.
+///
+/// # Errors
+/// [`Trouble::Unreachable`] and nothing else.
+pub async fn knock(request: RequestBuilder) -> Result<(), Trouble> {
+    match tokio::time::timeout(CONNECT + PAUSE, once(request)).await {
+        Ok(Err(trouble @ Trouble::Unreachable(_))) => Err(trouble),
+        _ => Ok(()),
     }
 }
 
@@ -146,17 +165,17 @@ fn trouble(error: reqwest::Error) -> Trouble {
     }
 }
 
-/// An error with what led to it.
+/// An error with what led to it, without the layers that only pass it on.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
+    let mut parts: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| std::error::Error::source(*error)) {
+        let part = cause.to_string();
+        if !parts.iter().any(|known| known.contains(&part)) {
+            parts.push(part);
         }
-        source = cause.source();
     }
-    text
+    let last = parts.len().saturating_sub(1);
+    let passes_on = |part: &str| part == "error sending request" || part.starts_with("client error (");
+    let told = parts.iter().enumerate().filter(|(at, part)| *at == last || !passes_on(part));
+    told.map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(": ")
 }

@@ -56,11 +56,16 @@ impl Trouble {
     /// As the error of wrapping for `recipient`.
     pub fn error(self, recipient: &str) -> Error {
         let error = Error::new(Kind::Generic, format!("can't wrap the data key for {}: {}", printable(recipient), self.why()));
-        error.hint(match self {
+        error.hint(self.next())
+    }
+
+    /// What to do about it.
+    pub fn next(&self) -> &'static str {
+        match self {
             Trouble::Offline => "leave out --offline and KVEIL_OFFLINE; wrapping for this recipient needs its service",
             Trouble::Unreachable(_) => "check the network, the proxy variables and the endpoint variables; `kveil doctor` shows them",
             Trouble::Broken(_) => "try again; `kveil doctor --probe` shows whether the service answers at all",
-        })
+        }
     }
 }
 
@@ -71,6 +76,8 @@ pub struct Network {
     runtime: OnceLock<Result<Runtime, String>>,
     #[cfg(feature = "http")]
     client: OnceLock<Result<reqwest::Client, String>>,
+    #[cfg(feature = "http")]
+    direct_client: OnceLock<Result<reqwest::Client, String>>,
     calls: Mutex<BTreeMap<(&'static str, String), usize>>,
 }
 
