@@ -26,7 +26,7 @@ pub struct Common {
     #[arg(long, short = 'v')]
     pub verbose: bool,
     /// Never use the network: recipients whose key lies with a service aren't asked
-    #[arg(long, env = "KVEIL_OFFLINE", hide_env = true)]
+    #[arg(long, env = "KVEIL_OFFLINE", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub offline: bool,
     #[arg(long, hide = true)]
     disable_version_check: bool,
