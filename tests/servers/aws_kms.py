@@ -33,6 +33,7 @@ REFUSALS = {
     "InvalidClientTokenId": "UnrecognizedClientException",
 }
 CONTAINER, METADATA = "/container-credentials", "/latest/meta-data/iam/security-credentials/"
+TOKEN = "/latest/api/token"
 
 
 def check_signatures():
@@ -94,6 +95,13 @@ def as_json(response):
         response.status_code, response.content_type = 400, "application/x-amz-json-1.1"
 
 
+def as_xml(response):
+    """Refusals of STS have no list around them."""
+    text = response.get_data(as_text=True)
+    if "<Errors><Error>" in text:
+        response.set_data(text.replace("<Errors><Error>", "<Error>").replace("</Error></Errors>", "</Error>"))
+
+
 class Machine:
     """What a machine in AWS is asked for, before moto."""
 
@@ -103,15 +111,17 @@ class Machine:
     def __call__(self, environ, start):
         request = Request(environ)
         answer = self.answer(request.path)
-        response = Response(answer) if answer is not None else Response.from_app(self.behind, environ)
-        if "X-Amz-Target" in request.headers and response.status_code >= 400:
-            as_json(response)
+        # A token of metadata says how long it lives, or clients don't take it.
+        lives = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"} if request.path == TOKEN else {}
+        response = Response(answer, headers=lives) if answer is not None else Response.from_app(self.behind, environ)
+        if response.status_code >= 400:
+            (as_json if "X-Amz-Target" in request.headers else as_xml)(response)
         return response(environ, start)
 
     def answer(self, path):
         if path in (CONTAINER, METADATA + "machine"):
             return json.dumps({"Code": "Success", "Type": "AWS-HMAC"} | self.credentials)
-        return {"/latest/api/token": "metadata-token", METADATA: "machine"}.get(path)
+        return {TOKEN: "metadata-token", METADATA: "machine"}.get(path)
 
 
 class Quiet(MotoRequestHandler):
