@@ -5,6 +5,8 @@
 
 #[cfg(feature = "age")]
 pub mod age;
+#[cfg(feature = "aws")]
+mod aws_kms;
 #[cfg(feature = "azure")]
 mod azure_kv;
 mod environment;
@@ -194,7 +196,15 @@ pub static KINDS: &[&dyn RecipientKind] = &[
     #[cfg(not(feature = "age"))]
     &Served { field: "age", title: "age", id: &[("", "recipient")], client: None },
     &pgp::Pgp,
-    &Served { field: "kms", title: "AWS KMS", id: &[("", "arn")], client: None },
+    &Served {
+        field: "kms",
+        title: "AWS KMS",
+        id: &[("", "arn")],
+        #[cfg(feature = "aws")]
+        client: Some(&aws_kms::AwsKms),
+        #[cfg(not(feature = "aws"))]
+        client: None,
+    },
     &Served {
         field: "gcp_kms",
         title: "GCP KMS",
