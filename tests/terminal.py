@@ -6,6 +6,7 @@ counts once. What was shown is printed.
 
 import os
 import pty
+import signal
 import sys
 import termios
 import time
@@ -13,6 +14,9 @@ import time
 line, prompt, answer, *then = sys.argv[1:]
 child, terminal = pty.fork()
 if child == 0:
+    # As at a person's terminal: a run in the background would leave these ignored, and so would all that it starts.
+    for ignored in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(ignored, signal.SIG_DFL)
     os.execvp("bash", ["bash", "-c", line])
 
 shown, answered = b"", 0
