@@ -1,7 +1,7 @@
 """Runs a line of shell at a terminal of its own, and types: terminal.py LINE PROMPT ANSWER [PROMPT ANSWER].
 
 Each time PROMPT is shown, and once nothing that is typed is shown any more, ANSWER is typed; with a second pair the first
-counts once. What was shown is printed.
+counts once. With TYPE=at-once nothing is waited for but PROMPT. What was shown is printed.
 """
 
 import os
@@ -29,7 +29,7 @@ while True:
         break
     shown += part
     while shown.count(prompt.encode()) > answered:
-        while termios.tcgetattr(terminal)[3] & termios.ECHO:
+        while os.environ.get("TYPE") != "at-once" and termios.tcgetattr(terminal)[3] & termios.ECHO:
             time.sleep(0.001)
         os.write(terminal, answer.encode() + b"\n")
         answered += 1

@@ -16,14 +16,19 @@ static ASKING: Mutex<()> = Mutex::new(());
 
 /// Asks until the answer is yes or no; the end of the input is a no.
 pub fn yes(question: &str) -> bool {
+    one_of(&format!("{question} (y/n): "), &[("y", true), ("yes", true), ("n", false), ("no", false)]).unwrap_or(false)
+}
+
+/// Asks until the answer is one of these words, and gives what stands for it; none at the end of the input.
+pub fn one_of<T: Copy>(question: &str, answers: &[(&str, T)]) -> Option<T> {
     let _one = ASKING.lock();
-    report::question(&format!("{question} (y/n): "));
+    report::question(question);
     for line in std::io::stdin().lock().lines() {
-        match line.as_deref().map(str::trim) {
-            Ok("y" | "yes") => return true,
-            Ok("n" | "no") | Err(_) => return false,
-            Ok(_) => report::question(&format!("{question} (y/n): ")),
+        let line = line.ok()?;
+        if let Some((_, meant)) = answers.iter().find(|(word, _)| *word == line.trim()) {
+            return Some(*meant);
         }
+        report::question(question);
     }
-    false
+    None
 }

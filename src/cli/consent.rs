@@ -165,7 +165,8 @@ impl Consent {
         if configs.context.is_strict() { configs.find(Some(target)) } else { Ok(configs.find_leniently(target)) }
     }
 
-    fn allows(&self, spec: &RecipientSpec) -> bool {
+    /// Whether a flag names this recipient.
+    pub fn allows(&self, spec: &RecipientSpec) -> bool {
         let same = |text: &str| kind_by_field(spec.kind).is_some_and(|kind| text == spec.text || kind.same(text.trim(), &spec.text));
         self.allow_recipient.iter().any(|list| same(list) || list.split(',').any(same))
     }

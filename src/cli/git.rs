@@ -1,6 +1,8 @@
 //! `kveil git`.
 
+mod hooks;
 mod merge;
+pub(super) mod readers;
 mod setup;
 mod textconv;
 

@@ -33,6 +33,8 @@ mod paths;
 mod policy;
 mod recipients;
 mod report;
+mod resign;
+mod resolve;
 mod rewrite;
 mod rotate;
 mod set;
@@ -108,6 +110,8 @@ pub static COMMANDS: &[Command] = &[
     question!("diff", diff),
     command!("filestatus", filestatus),
     command!("git", git),
+    command!("resolve", resolve),
+    command!("resign", resign),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),

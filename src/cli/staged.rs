@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::context::Context;
-use super::report;
+use super::{ask, report};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::changed::Staged;
@@ -48,7 +48,9 @@ pub fn finish(context: &Context, repository: &Repository, done: &[(&str, &Staged
     let paths: Vec<&Path> = done.iter().map(|(_, staged)| staged.path.as_path()).collect();
     repository.restage(&paths)?;
     refuse_left_behind(repository, done)?;
-    if delete {
+    let offered =
+        || ask::possible(context) && ask::yes("git add has stored the plain text of these files. Delete it where nothing refers to it?");
+    if delete || offered() {
         return delete_plain_text(context, repository, done);
     }
     report::warning(context, "git add has stored the plain text of these files as objects, which git keeps for about two weeks:");

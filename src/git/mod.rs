@@ -8,11 +8,14 @@ pub mod blobs;
 pub mod changed;
 pub mod decrypted;
 pub mod diff;
+pub mod hooks;
 pub mod index;
 pub mod mask;
 pub mod merge;
 pub mod settings;
 pub mod setup;
+pub mod sides;
+pub mod signing;
 pub mod textconv;
 pub mod version;
 

@@ -274,6 +274,18 @@ impl Configuration<'_> {
         if output.status.success() { Ok(()) } else { Err(trouble(&output, self.folder)) }
     }
 
+    /// Where git looks for hooks; `core.hooksPath` may name another place than the repository's own.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git fails.
+    pub fn hooks(&self) -> Result<PathBuf> {
+        let output = self.git(&["rev-parse", "--git-path", "hooks"])?;
+        if !output.status.success() {
+            return Err(trouble(&output, self.folder));
+        }
+        Ok(self.folder.join(text(&output.stdout)))
+    }
+
     /// Takes the drivers and kveil's settings out. Gives the sections that were there.
     ///
     /// # Errors

@@ -33,6 +33,20 @@ pub struct Opened<'t> {
     pub(super) reading: Reading<'static>,
 }
 
+/// A value of an opened file.
+pub struct Held<'o> {
+    /// The number of its document.
+    pub document: u32,
+    /// Its key path.
+    pub path: String,
+    /// Its type.
+    pub kind: Type,
+    /// What it says.
+    pub plaintext: &'o [u8],
+    /// The token that the file holds of it, unless it is in clear.
+    pub token: Option<&'o str>,
+}
+
 impl Opened<'_> {
     /// The key paths of its encrypted values.
     pub fn encrypted_paths(&self) -> Vec<String> {
@@ -44,6 +58,19 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
         let encrypted = pairs.filter(|(_, plain)| plain.encrypted && plain.value.kind != Type::Comment);
         encrypted.map(|(leaf, plain)| (self.document.key_path(leaf.node), (plain.value.kind, Zeroizing::new(plain.value.bytes.to_vec()))))
+    }
+
+    /// All its values in the order of the text, with what the file holds of them.
+    pub fn values(&self) -> impl Iterator<Item = Held<'_>> {
+        let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
+        let own = pairs.filter(|(leaf, plain)| leaf.alias == NONE && !leaf.shadow && plain.value.kind != Type::Comment);
+        own.map(|(leaf, plain)| Held {
+            document: self.document.node(leaf.node).document,
+            path: self.document.key_path(leaf.node),
+            kind: plain.value.kind,
+            plaintext: &plain.value.bytes,
+            token: plain.encrypted.then(|| self.document.text(leaf.node)),
+        })
     }
 
     /// Where its tokens are, those of comments included, and what they say.

@@ -57,6 +57,15 @@ mod unix {
         }
     }
 
+    /// Lets everyone who may read a file run it.
+    ///
+    /// # Errors
+    /// Its mode can't be read or set.
+    pub fn make_executable(path: &Path) -> std::io::Result<()> {
+        let mode = std::fs::metadata(path)?.mode();
+        std::fs::set_permissions(path, Permissions::from_mode(mode | (mode & 0o444) >> 2))
+    }
+
     fn umask() -> u32 {
         let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         rustix::process::umask(mask);
@@ -293,6 +302,14 @@ mod other {
     use std::process::{Child, Command};
 
     use crate::error::{Error, Kind, Result};
+
+    /// Files need no mode to be run.
+    ///
+    /// # Errors
+    /// None.
+    pub fn make_executable(_: &Path) -> std::io::Result<()> {
+        Ok(())
+    }
 
     /// Options for a new file; access follows the directory's rules.
     pub fn private() -> OpenOptions {

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses a part of this
 
 pub mod keyring;
+pub mod repository;
 pub mod servers;
 pub mod tree;
 

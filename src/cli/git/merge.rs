@@ -5,17 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
+use super::readers::Readers;
 use crate::cli::consent::Consent;
 use crate::cli::context::{Context, Name};
 use crate::cli::flags::{Common, Types};
-use crate::cli::settings::Configs;
 use crate::cli::{clock, report};
-use crate::datakey::rewrap;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::merge::{self, Files, MARKER_SIZE, Manner, Merged, Versions, Wrapping};
-use crate::pipeline;
-use crate::recipient::RecipientSpec;
 use crate::source::{self, Source};
 
 /// Merge three versions of an encrypted file: git's merge driver
@@ -79,12 +76,15 @@ impl Driver<'_> {
             return self.by_lines(None);
         }
         let identities = super::identities(self.context, network);
-        let known = recipients_of(&versions);
+        let context = self.context.unattended(Name::Kveil);
+        let top = self.repository.as_ref().map_or_else(|| context.directory.clone(), |repository| repository.top.clone());
+        let (common, consent) = (Common::default(), Consent::default());
+        let readers = Readers::new(&context, &common, &consent, top.join(&self.name), &versions);
         let merged = merge::merge(
             &versions,
             self.manner,
             &clock::now(),
-            &Wrapping { identities: &identities, consent: &|recipients| self.consent(&known, recipients) },
+            &Wrapping { identities: &identities, consent: &|recipients| readers.check(recipients) },
         );
         identities.take_warnings().iter().for_each(|warning| report::warning(self.context, warning));
         match merged {
@@ -147,32 +147,4 @@ impl Driver<'_> {
         let text = |path: &Path| Source::File(path.to_owned()).read();
         Ok(merge::whole_files(&text(files.ours)?, &text(files.theirs)?, self.manner.marker_size))
     }
-
-    /// Whether the file's rule has these recipients, or without a rule our version of the file: nobody is asked while git
-    /// merges.
-    fn consent(&self, ours: &[RecipientSpec], recipients: &[RecipientSpec]) -> Result<()> {
-        let context = self.context.unattended(Name::Kveil);
-        let common = Common::default();
-        let top = self.repository.as_ref().map_or_else(|| context.directory.clone(), |repository| repository.top.clone());
-        let target = top.join(&self.name);
-        let (configs, consent) = (Configs::new(&context, &common), Consent::default());
-        let found = consent.configuration(&configs, &target)?;
-        consent.check(&configs, found.as_deref(), &target, recipients)?;
-        if consent.is_ruled(&configs, found.as_deref(), &target)? {
-            return Ok(());
-        }
-        let stranger = recipients.iter().find(|spec| !ours.iter().any(|known| rewrap::same(known, spec)));
-        stranger.map_or(Ok(()), |spec| {
-            let message =
-                format!("refused to add a reader: no rule is for the file, and our version doesn't have {} {}", spec.kind, spec.text);
-            Err(Error::new(Kind::Generic, message).hint("add a rule to .sops.yaml and commit it, if the reader belongs there"))
-        })
-    }
-}
-
-/// Whom our version is for; theirs says so only where ours is in clear.
-fn recipients_of(versions: &Versions<'_>) -> Vec<RecipientSpec> {
-    let metadata = |text: &str| pipeline::metadata_of(&versions.format.parse(text).ok()?).ok();
-    let metadata = metadata(versions.ours).or_else(|| metadata(versions.theirs));
-    metadata.map(|metadata| rewrap::recipients(&metadata).concat()).unwrap_or_default()
 }

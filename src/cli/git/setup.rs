@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use super::hooks;
 use crate::cli::context::Context;
 use crate::cli::flags::Types;
 use crate::cli::{ask, report};
 use crate::document::Document;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
+use crate::git::hooks::Before;
 use crate::git::setup::{self, Configuration, Encrypted, Scope};
 use crate::pipeline;
 use crate::recipient::kind_by_field;
@@ -35,6 +37,17 @@ pub struct Args {
     /// Let textconv and merges ask key services, gpg and plugins for the data key
     #[arg(long, conflicts_with_all = ["check", "undo"])]
     network: bool,
+    /// Put kveil into the hooks of this clone, too: what is staged is checked before a commit (`check`), or encrypted first
+    /// (`encrypt`); after a merge what came in is looked at
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "check", value_parser = ["check", "encrypt"])]
+    #[arg(conflicts_with = "global")]
+    hooks: Option<String>,
+}
+
+impl Args {
+    fn before(&self) -> Option<Before> {
+        self.hooks.as_deref().map(|what| if what == "encrypt" { Before::Encrypt } else { Before::Check })
+    }
 }
 
 /// Sets up.
@@ -58,11 +71,12 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if args.undo {
         let files = repository.write_attributes(&[])?;
         say(context, &repository, &files, "kveil's lines are out");
+        hooks::remove(context, &repository, &configuration)?;
         return say_removed(context, &configuration);
     }
     let files = Files::of(&repository)?;
     if args.check {
-        return check(context, &repository, &configuration, &files);
+        return check(context, args, &repository, &configuration, &files);
     }
     say_written(context, &configuration)?;
     let changed = repository.write_attributes(&files.lines)?;
@@ -70,7 +84,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if changed.is_empty() {
         report::note(context, &format!("the attributes of {} encrypted files are up to date", files.encrypted));
     }
-    offer_network(context, args, &configuration, &files)
+    offer_network(context, args, &configuration, &files)?;
+    args.before().map_or(Ok(()), |before| hooks::write(context, &repository, &configuration, before))
 }
 
 /// The encrypted files of a work tree.
@@ -114,7 +129,7 @@ fn needs_network(document: &Document<'_>) -> bool {
     metadata.groups.iter().any(|group| !group.entries.iter().any(|entry| local(entry.kind)))
 }
 
-fn check(context: &Context, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
+fn check(context: &Context, args: &Args, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
     let mut lacking: Vec<String> = Vec::new();
     // In CI nobody merges: what counts there is what is committed.
     let ci = context.environment.var("CI").is_some_and(|value| !value.is_empty());
@@ -125,6 +140,7 @@ fn check(context: &Context, repository: &Repository, configuration: &Configurati
     }
     if !ci {
         lacking.extend(configuration.lacking()?.iter().map(|key| format!("git config {key} isn't set")));
+        lacking.extend(args.before().map(|before| hooks::lacking(configuration, before)).transpose()?.unwrap_or_default());
     }
     if lacking.is_empty() {
         report::note(context, &format!("the drivers are set up for {} encrypted files", files.encrypted));
@@ -159,7 +175,7 @@ fn say(context: &Context, repository: &Repository, files: &[PathBuf], what: &str
     }
 }
 
-fn shown(repository: &Repository, file: &std::path::Path) -> String {
+pub(super) fn shown(repository: &Repository, file: &std::path::Path) -> String {
     file.strip_prefix(&repository.top).unwrap_or(file).display().to_string()
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::document::resolve::Type;
-use crate::document::{Document, Kind, NONE, NodeId, Role};
+use crate::document::{Document, Format, Kind, NONE, NodeId, Role};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::kubernetes;
 use crate::seal::walk;
@@ -45,6 +45,8 @@ pub(super) struct Line {
 pub(super) struct Frame<'s> {
     /// Its text.
     pub source: &'s str,
+    /// Its format.
+    pub format: &'static dyn Format,
     /// Its lines.
     pub lines: Vec<Line>,
     /// Its secret values in the order of the text.
@@ -73,7 +75,7 @@ impl<'s> Frame<'s> {
             }
         }
         let lines = lines(document, &leaves);
-        Ok(Frame { source: document.source, lines, leaves, by_place })
+        Ok(Frame { source: document.source, format: document.format, lines, leaves, by_place })
     }
 
     /// The value at a place.
@@ -114,8 +116,16 @@ impl<'s> Frame<'s> {
             shape.push(MARK);
             done = leaf.span.end;
         }
-        shape.push_str(self.source[done..line.range.end].trim_end_matches(['\n', '\r']));
+        let rest = self.source[done..line.range.end].trim_end_matches(['\n', '\r']);
+        // Whether an entry is the last one says nothing about it.
+        let rest = if self.has_commas() { rest.strip_suffix(',').unwrap_or(rest) } else { rest };
+        shape.push_str(rest);
         shape
+    }
+
+    /// Whether entries are parted by commas at the ends of lines, as in JSON.
+    pub fn has_commas(&self) -> bool {
+        self.format.name() == "json"
     }
 
     /// The spaces that a line begins with.

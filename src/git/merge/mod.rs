@@ -7,8 +7,11 @@
 //! ciphertext. A conflict is written as both sides' ciphertext under the key of the result, with markers around nothing but
 //! the lines in conflict: no plaintext gets near the work tree.
 
+mod commas;
+mod dispute;
 mod frame;
 mod keys;
+pub mod markers;
 mod refine;
 mod text;
 mod view;
@@ -19,17 +22,19 @@ use zeroize::Zeroizing;
 use crate::datakey::DataKey;
 use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
+use crate::git::mask::Masks;
 use crate::kubernetes;
 use crate::metadata::Metadata;
 use crate::pipeline;
 use crate::pipeline::next::{self, Next, Opened};
 use crate::seal::decrypt::is_encrypted;
 use crate::select::Selection;
+pub use dispute::{Contested, Dispute, Pick};
 use frame::Frame;
 use keys::Sides;
 pub use keys::Wrapping;
 pub use text::{Files, MARKER_SIZE, whole_files};
-use view::{Frames, Woven};
+use view::{Frames, View, Woven};
 use weave::{Side, Threads};
 
 /// The texts of the three versions.
@@ -80,12 +85,31 @@ pub fn concerns(versions: &Versions<'_>) -> bool {
 /// don't go together, or a recipient would be added that `wrapping` doesn't consent to. Nothing is lost then: the caller
 /// has the three texts.
 pub fn merge(versions: &Versions<'_>, manner: Manner, now: &str, wrapping: &Wrapping<'_>) -> Result<Merged> {
-    let opened = Loaded::open(versions, wrapping);
+    let opened = Loaded::open(versions, wrapping, false);
     match opened {
         Err(error) if error.kind == Kind::NoDataKey && !manner.inner => structural(versions, manner).map_err(|why| error.hint(why.message)),
         Err(error) => Err(error),
-        Ok(opened) => opened.merge(versions, manner, now, wrapping),
+        Ok(opened) => opened.merge(versions, now, wrapping, |sealer, woven| sealer.merged(woven, manner)),
     }
+}
+
+/// How what is in dispute is settled.
+pub struct Asking<'a> {
+    /// What values are shown as.
+    pub masks: &'a Masks,
+    /// Answers all questions, in their order.
+    pub choose: &'a dyn Fn(&[Dispute]) -> Result<Vec<Pick>>,
+    /// Whether theirs needs no MAC that fits: a part of a file with markers has none.
+    pub theirs_unsigned: bool,
+}
+
+/// Merges, and has what is in dispute settled: the result is clean.
+///
+/// # Errors
+/// As [`merge`]; `NoDataKey` (128) without a key for any side; those of `asking`.
+pub fn resolve(versions: &Versions<'_>, now: &str, wrapping: &Wrapping<'_>, asking: &Asking<'_>) -> Result<Merged> {
+    let opened = Loaded::open(versions, wrapping, asking.theirs_unsigned)?;
+    opened.merge(versions, now, wrapping, |sealer, woven| sealer.settled(woven, asking))
 }
 
 /// A version: opened, or in clear.
@@ -95,12 +119,12 @@ enum Version<'t> {
 }
 
 impl<'t> Version<'t> {
-    fn open(text: &'t str, format: &'static dyn Format, name: &str, wrapping: &Wrapping<'_>) -> Result<Version<'t>> {
+    fn open(text: &'t str, format: &'static dyn Format, name: &str, wrapping: &Wrapping<'_>, unsigned: bool) -> Result<Version<'t>> {
         let document = format.parse(text).map_err(pipeline::as_generic)?;
         if !is_encrypted(&document) {
             return Ok(Version::Clear(text));
         }
-        let opened = next::open(text, format, wrapping.identities, &[], false).map_err(|mut error| {
+        let opened = next::open(text, format, wrapping.identities, &[], unsigned).map_err(|mut error| {
             error.message = format!("{name}: {}", error.message);
             error
         })?;
@@ -130,8 +154,8 @@ struct Loaded<'t> {
 }
 
 impl<'t> Loaded<'t> {
-    fn open(versions: &Versions<'t>, wrapping: &Wrapping<'_>) -> Result<Loaded<'t>> {
-        let open = |text, name| Version::open(text, versions.format, name, wrapping);
+    fn open(versions: &Versions<'t>, wrapping: &Wrapping<'_>, theirs_unsigned: bool) -> Result<Loaded<'t>> {
+        let open = |text, name| Version::open(text, versions.format, name, wrapping, theirs_unsigned && name == "theirs");
         let (ours, theirs) = (open(versions.ours, "ours")?, open(versions.theirs, "theirs")?);
         // An ancestor that git merged from two, with markers in it, or one before the file was there, says nothing.
         let base = match Some(versions.base).filter(|base| !base.trim().is_empty()).map(|base| open(base, "the common ancestor")) {
@@ -142,7 +166,14 @@ impl<'t> Loaded<'t> {
         Ok(Loaded { base, ours, theirs })
     }
 
-    fn merge(&self, versions: &Versions<'_>, manner: Manner, now: &str, wrapping: &Wrapping<'_>) -> Result<Merged> {
+    /// Merges as far as it goes without a question; `done` makes the file of it.
+    fn merge(
+        &self,
+        versions: &Versions<'_>,
+        now: &str,
+        wrapping: &Wrapping<'_>,
+        done: impl FnOnce(&Sealer<'_, '_, '_, '_>, &Woven<'_, '_, '_>) -> Result<Merged>,
+    ) -> Result<Merged> {
         let format = versions.format;
         let sides = Sides { base: self.base.as_ref().and_then(Version::opened), ours: self.ours.opened(), theirs: self.theirs.opened() };
         let settled = keys::settle(sides, now, wrapping)?;
@@ -155,7 +186,7 @@ impl<'t> Loaded<'t> {
         let anchor = if settled.anchor == Side::Theirs { sides.theirs } else { sides.ours };
         let Some(anchor) = anchor else { return Err(Error::new(Kind::Generic, "no side is encrypted")) };
         let sealer = Sealer { anchor, metadata: &settled.metadata, data_key: settled.data_key.as_ref(), loom: &loom };
-        let mut merged = loom.woven(|woven| sealer.merged(woven, manner))?;
+        let mut merged = loom.woven(|woven| done(&sealer, woven))?;
         merged.notes = settled.notes;
         Ok(merged)
     }
@@ -203,7 +234,7 @@ impl<'d, 's> Loom<'d, 's> {
     }
 
     /// The text of a view, checked against what was decided.
-    fn text(&self, woven: &Woven<'_, '_, '_>, view: Side, format: &dyn Format) -> Result<Zeroizing<String>> {
+    fn text(&self, woven: &Woven<'_, '_, '_>, view: &View, format: &dyn Format) -> Result<Zeroizing<String>> {
         let text = woven.text(view)?;
         let frame = Frame::new(&format.parse_plain(&text)?, self.selections, self.numbering)?;
         woven.check(&frame, view)?;
@@ -224,7 +255,7 @@ impl Sealer<'_, '_, '_, '_> {
         let clean = woven.is_clean();
         let view = if manner.inner { Side::Base } else { Side::Ours };
         let format = self.anchor.document.format;
-        let ours = self.sealed(self.anchor, &self.loom.text(woven, view, format)?, self.data_key)?;
+        let ours = self.sealed(self.anchor, &self.loom.text(woven, &View::of(view), format)?, self.data_key)?;
         let mut merged = Merged { text: ours, clean: clean || manner.inner, conflicts: Vec::new(), keyless: false, notes: Vec::new() };
         if merged.clean {
             return Ok(merged);
@@ -234,12 +265,21 @@ impl Sealer<'_, '_, '_, '_> {
         let lost = || Error::new(Kind::Generic, "the merged file has no data key");
         let document = format.parse(&merged.text)?;
         let opened = next::open_with(document, self.metadata_of(&merged.text)?, data_key.ok_or_else(lost)?, false)?;
-        let theirs = self.sealed(&opened, &self.loom.text(woven, Side::Theirs, format)?, None)?;
+        let theirs = self.sealed(&opened, &self.loom.text(woven, &View::of(Side::Theirs), format)?, None)?;
         let quiet = frame::blocks(&opened.document);
         let text = text::marked(&merged.text, &theirs, manner.marker_size, &quiet);
         merged.text = text;
         merged.conflicts = woven.conflicts();
         Ok(merged)
+    }
+
+    /// The file with what was chosen.
+    fn settled(&self, woven: &Woven<'_, '_, '_>, asking: &Asking<'_>) -> Result<Merged> {
+        let disputes = dispute::disputes(woven, asking.masks)?;
+        let picks = if disputes.is_empty() { Vec::new() } else { (asking.choose)(&disputes)? };
+        let plain = self.loom.text(woven, &dispute::view(&disputes, &picks), self.anchor.document.format)?;
+        let text = self.sealed(self.anchor, &plain, self.data_key)?;
+        Ok(Merged { text, clean: true, conflicts: Vec::new(), keyless: false, notes: Vec::new() })
     }
 
     fn metadata_of(&self, text: &str) -> Result<Metadata> {
@@ -290,8 +330,9 @@ fn structural(versions: &Versions<'_>, manner: Manner) -> Result<Merged> {
     let loom = Loom::new(base.as_ref(), &ours, &theirs, &selections)?;
     loom.woven(|woven| {
         let text = |view| -> Result<Zeroizing<String>> {
-            let text = woven.text(view)?;
-            woven.check(&Frame::new(&format.parse(&text)?, loom.selections, loom.numbering)?, view)?;
+            let view = View::of(view);
+            let text = woven.text(&view)?;
+            woven.check(&Frame::new(&format.parse(&text)?, loom.selections, loom.numbering)?, &view)?;
             Ok(text)
         };
         let (ours, theirs) = (text(Side::Ours)?, text(Side::Theirs)?);

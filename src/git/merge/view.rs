@@ -1,9 +1,10 @@
 //! What is decided for every secret value, and the merged text as one of the sides would have the disputed parts.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use zeroize::Zeroizing;
 
+use super::commas;
 use super::frame::{Frame, Leaf, Line};
 use super::weave::{Piece, Side, Stretch, Threads};
 use crate::error::{Error, Kind, Result};
@@ -32,7 +33,8 @@ pub(super) struct Frames<'f, 's> {
 }
 
 impl<'f> Frames<'f, '_> {
-    fn leaf(&self, side: Side, place: &str) -> Option<&'f Leaf> {
+    /// A side's value at a place.
+    pub fn leaf(&self, side: Side, place: &str) -> Option<&'f Leaf> {
         match side {
             Side::Base => self.base.and_then(|base| base.leaf(place)),
             Side::Ours => self.ours.leaf(place),
@@ -70,6 +72,35 @@ impl<'f> Frames<'f, '_> {
     }
 }
 
+/// Whose version is taken of what is in dispute.
+pub(super) struct View {
+    side: Side,
+    /// By number of the stretch.
+    stretches: HashMap<usize, Side>,
+    places: HashMap<String, Side>,
+}
+
+impl View {
+    /// This side's, everywhere.
+    pub fn of(side: Side) -> View {
+        View { side, stretches: HashMap::new(), places: HashMap::new() }
+    }
+
+    /// That of `side` for a stretch, if there is one, and these places.
+    pub fn take(&mut self, side: Side, stretch: Option<usize>, places: &[String]) {
+        self.stretches.extend(stretch.map(|stretch| (stretch, side)));
+        self.places.extend(places.iter().map(|place| (place.clone(), side)));
+    }
+
+    fn of_stretch(&self, at: usize) -> Side {
+        self.stretches.get(&at).copied().unwrap_or(self.side)
+    }
+
+    fn of_place(&self, place: &str) -> Side {
+        self.places.get(place).copied().unwrap_or(self.side)
+    }
+}
+
 /// The merged file.
 pub(super) struct Woven<'r, 'f, 's> {
     /// The versions.
@@ -78,7 +109,8 @@ pub(super) struct Woven<'r, 'f, 's> {
     pub threads: &'r Threads<'f, 's>,
     /// What was decided.
     pub decisions: &'r Decisions,
-    stretches: Vec<Stretch>,
+    /// What is agreed on, and what is in dispute.
+    pub stretches: Vec<Stretch>,
 }
 
 impl<'r, 'f, 's> Woven<'r, 'f, 's> {
@@ -107,10 +139,10 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     ///
     /// # Errors
     /// `Generic` (1) where a value has no text to be taken.
-    pub fn text(&self, view: Side) -> Result<Zeroizing<String>> {
+    pub fn text(&self, view: &View) -> Result<Zeroizing<String>> {
         let mut out = Zeroizing::new(String::with_capacity(self.frames.ours.source.len() * 2 + self.frames.theirs.source.len()));
-        for stretch in &self.stretches {
-            let pieces = match (stretch, view) {
+        for (at, stretch) in self.stretches.iter().enumerate() {
+            let pieces = match (stretch, view.of_stretch(at)) {
                 (Stretch::Agreed(pieces), _) => pieces,
                 (Stretch::Disputed { base, .. }, Side::Base) => base,
                 (Stretch::Disputed { ours, .. }, Side::Ours) => ours,
@@ -123,13 +155,13 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
                 self.piece(piece, view, &mut out)?;
             }
         }
-        Ok(out)
+        Ok(if self.frames.ours.has_commas() { commas::set(&out) } else { out })
     }
 
-    fn piece(&self, piece: &Piece, view: Side, out: &mut String) -> Result<()> {
+    fn piece(&self, piece: &Piece, view: &View, out: &mut String) -> Result<()> {
         let Some((frame, line)) = self.threads.line(piece.side, piece.line) else { return Ok(()) };
         if line.block {
-            let all = self.threads.frame(view).unwrap_or(frame);
+            let all = self.threads.frame(view.side).unwrap_or(frame);
             // The n-th block stands for the n-th.
             let nth = frame.lines.iter().take(piece.line).filter(|line| line.block).count();
             out.push_str(all.lines.iter().filter(|line| line.block).nth(nth).map_or(frame.text(line), |line| all.text(line)));
@@ -148,7 +180,7 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     }
 
     /// A value's text: its own, or that of the side whose version of it is taken.
-    fn value(&self, side: Side, frame: &Frame<'_>, line: &Line, leaf: &Leaf, view: Side, out: &mut String) -> Result<()> {
+    fn value(&self, side: Side, frame: &Frame<'_>, line: &Line, leaf: &Leaf, view: &View, out: &mut String) -> Result<()> {
         let own = &frame.source[leaf.span.clone()];
         let Some(place) = &leaf.place else {
             out.push_str(own);
@@ -170,10 +202,10 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     }
 
     /// Whose version of a value is in the text of `view`.
-    fn wanted(&self, place: &str, view: Side) -> Side {
+    fn wanted(&self, place: &str, view: &View) -> Side {
         match self.decisions.get(place) {
             Some(Decision::Take(side)) => *side,
-            _ => view,
+            _ => view.of_place(place),
         }
     }
 
@@ -181,7 +213,7 @@ impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     ///
     /// # Errors
     /// `Generic` (1).
-    pub fn check(&self, text: &Frame<'_>, view: Side) -> Result<()> {
+    pub fn check(&self, text: &Frame<'_>, view: &View) -> Result<()> {
         let expected = self.decisions.keys().filter_map(|place| Some((place, self.frames.leaf(self.wanted(place, view), place)?)));
         let mut count = 0;
         for (place, leaf) in expected {
