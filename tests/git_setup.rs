@@ -189,3 +189,84 @@ fn git_works_on_where_kveil_is_not_installed() {
     let marked = text(&sandbox, "secret.yaml");
     assert!(marked.contains("<<<<<<< ours") && marked.contains(">>>>>>> theirs"), "{marked}");
 }
+
+/// The name of a hook with what kveil has in it.
+fn hook(sandbox: &Sandbox, name: &str) -> String {
+    text(sandbox, &format!(".git/hooks/{name}"))
+}
+
+#[test]
+fn hooks_check_what_is_staged_and_what_a_merge_brought() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup");
+    assert!(run(&sandbox, "kveil git setup --hooks --check").refused(1).contains("the hook pre-commit lacks kveil's lines"));
+    let done = run(&sandbox, "kveil git setup --hooks");
+    assert!(done.code == 0 && done.err.contains(".git/hooks/pre-commit: written"), "{}", done.err);
+    assert!(hook(&sandbox, "pre-commit").contains("\n  kveil check --staged || exit 1\n"));
+    assert!(hook(&sandbox, "post-merge").contains("kveil check --base ORIG_HEAD"));
+    assert!(run(&sandbox, "kveil git setup --hooks").err.contains(".git/hooks/pre-commit: up to date"));
+    assert_eq!(run(&sandbox, "kveil git setup --hooks --check").code, 0);
+    #[cfg(unix)]
+    for name in ["pre-commit", "post-merge"] {
+        let mode = std::fs::metadata(sandbox.path(&format!(".git/hooks/{name}"))).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o111, 0o111, "{name}");
+    }
+    // Where kveil isn't installed, git goes on.
+    let without = "PATH=$(echo \"$PATH\" | tr : '\\n' | grep -v kveil-test | paste -sd:)";
+    git(&sandbox, &format!("{without} git commit -q --allow-empty -m x"));
+    git(&sandbox, "kveil git setup --undo");
+    assert!(!sandbox.path(".git/hooks/pre-commit").exists() && !sandbox.path(".git/hooks/post-merge").exists());
+}
+
+#[test]
+fn the_encrypting_hook_encrypts_before_a_commit() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup --hooks=encrypt");
+    let hook = hook(&sandbox, "pre-commit");
+    assert!(hook.contains("kveil encrypt --staged || exit 1\n  kveil check --staged || exit 1\n"), "{hook}");
+    // The first half alone: what is staged is what a commit without the second would hold.
+    let first = hook.replace("  kveil check --staged || exit 1\n", "");
+    sandbox.write(".git/hooks/pre-commit", first);
+    sandbox.write("new.yaml", SECRET);
+    let done = run(&sandbox, "git add new.yaml && git commit -qm new");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("git add has stored the plain text"), "{}", done.err);
+    assert!(git(&sandbox, "git show HEAD:new.yaml").contains("password: ENC["));
+    sandbox.write("more.yaml", SECRET);
+    let refused = run(&sandbox, "git add -N more.yaml && git commit -qm more more.yaml");
+    assert!(refused.code == 1 && refused.err.contains("from an index of its own"), "{}", refused.err);
+}
+
+#[test]
+fn hooks_of_others_are_not_touched() {
+    let sandbox = repository();
+    let foreign = "#!/bin/sh\nexec true\n";
+    sandbox.write(".git/hooks/pre-commit", foreign);
+    let refused = run(&sandbox, "kveil git setup --hooks").refused(1);
+    assert!(refused.contains("to be added to .git/hooks/pre-commit:") && refused.contains("kveil check --staged || exit 1"), "{refused}");
+    assert_eq!(hook(&sandbox, "pre-commit"), foreign);
+    assert!(hook(&sandbox, "post-merge").contains("kveil"));
+    git(&sandbox, "kveil git setup --undo");
+    assert_eq!(hook(&sandbox, "pre-commit"), foreign);
+    // Where git looks for them counts; a folder for all repositories is nobody's to change.
+    git(&sandbox, "git config core.hooksPath .githooks && kveil git setup --hooks");
+    assert!(text(&sandbox, ".githooks/pre-commit").contains("kveil check --staged"));
+    let everywhere = sandbox.home().join("hooks");
+    git(&sandbox, &format!("git config core.hooksPath {}", everywhere.display()));
+    assert!(run(&sandbox, "kveil git setup --hooks").refused(1).contains("to be added to"));
+    assert!(!everywhere.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_the_plain_text_is_offered_to_be_deleted() {
+    for (answer, left) in [("y", false), ("n", true)] {
+        let repository = sandbox::repository::Repository::without_drivers();
+        repository.sandbox.write("new.yaml", SECRET);
+        repository.git("git add new.yaml");
+        let object = repository.git("git rev-parse :new.yaml");
+        let (code, shown) = repository.at_a_terminal("kveil encrypt --staged", "refers to it? (y/n):", answer);
+        assert_eq!(code, 0, "{shown}");
+        assert_eq!(repository.run(&format!("git cat-file -e {object}")).code == 0, left, "{answer}: {shown}");
+    }
+}

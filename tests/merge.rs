@@ -2,100 +2,8 @@
 
 mod sandbox;
 
-use sandbox::{Done, RECIPIENT_1, RECIPIENT_2, Sandbox};
-
-/// A Secret of three values; `hunter2` marks what must never be seen.
-const BASE: &str = "\
-apiVersion: v1
-kind: Secret
-metadata:
-  name: web
-  labels:
-    app: web
-    tier: front
-type: Opaque
-stringData:
-  # hunter2 of the database
-  password: hunter2-base-password
-  token: hunter2-base-token
-  user: hunter2-base-user
-";
-
-/// A repository with the drivers set up and `BASE`, encrypted, in `secret.yaml`.
-fn repository() -> Sandbox {
-    repository_of(BASE, &format!("{RECIPIENT_1},{RECIPIENT_2}"))
-}
-
-fn repository_of(base: &str, recipients: &str) -> Sandbox {
-    let sandbox = Sandbox::with_identity();
-    let config = "[user]\n\tname = A\n\temail = a@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n";
-    std::fs::write(sandbox.home().join(".gitconfig"), config).unwrap();
-    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {recipients}\n"));
-    git(&sandbox, "git init -q && git add .sops.yaml && git commit -qm rules");
-    commit(&sandbox, base, "base");
-    git(&sandbox, "kveil git setup && git add .gitattributes && git commit -qm drivers");
-    sandbox
-}
-
-#[track_caller]
-fn git(sandbox: &Sandbox, line: &str) -> String {
-    let done = run(sandbox, line);
-    assert_eq!(done.code, 0, "{line}: {}{}", String::from_utf8_lossy(&done.out), done.err);
-    String::from_utf8(done.out).unwrap()
-}
-
-fn run(sandbox: &Sandbox, line: &str) -> Done {
-    sandbox.shell(line).run()
-}
-
-/// Puts `plain`, encrypted, into secret.yaml, and commits it.
-#[track_caller]
-fn commit(sandbox: &Sandbox, plain: &str, message: &str) {
-    sandbox.write("secret.yaml", plain);
-    git(sandbox, &format!("kveil encrypt -i secret.yaml && git add -A && git commit -qm '{message}'"));
-}
-
-/// Two branches that start at the same commit: `theirs`, and `main`, which is checked out.
-#[track_caller]
-fn branches(sandbox: &Sandbox, ours: &str, theirs: &str) {
-    git(sandbox, "git checkout -qb theirs");
-    commit(sandbox, theirs, "theirs");
-    git(sandbox, "git checkout -q main");
-    commit(sandbox, ours, "ours");
-}
-
-fn text(sandbox: &Sandbox, name: &str) -> String {
-    String::from_utf8(sandbox.read(name)).unwrap()
-}
-
-/// What genuine sops makes of the file, its MAC checked; kveil where it isn't there.
-#[track_caller]
-fn decrypted(sandbox: &Sandbox, name: &str) -> String {
-    let own = sandbox.kveil(["decrypt", name]).run().text();
-    if let Some(genuine) = sandbox.genuine(["decrypt", name]) {
-        let theirs = sandbox::tree::read("yaml", &genuine.run().ok());
-        assert_eq!(theirs, sandbox::tree::read("yaml", own.as_bytes()));
-    }
-    own
-}
-
-/// Nothing of what is secret is in the work tree, in an object, or in what was printed.
-#[track_caller]
-fn nothing_leaks(sandbox: &Sandbox, outputs: &[&Done]) {
-    for done in outputs {
-        assert!(!String::from_utf8_lossy(&done.out).contains("hunter2") && !done.err.contains("hunter2"), "{done:?}");
-    }
-    for name in sandbox.listing() {
-        let path = sandbox.path(&name);
-        if path.is_file() {
-            let bytes = std::fs::read(&path).unwrap();
-            assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"), "{name}");
-        }
-    }
-    let objects = "git cat-file --batch-all-objects --batch --buffer | grep -ac hunter2";
-    assert_eq!(run(sandbox, objects).out, b"0\n");
-    assert!(std::fs::read_dir(sandbox.tmp()).unwrap().next().is_none(), "a file is left in the directory for temporary ones");
-}
+use sandbox::repository::{BASE, PASSWORD, Repository, TOKEN, with};
+use sandbox::{RECIPIENT_1, RECIPIENT_2};
 
 /// One merge: base, ours, theirs, and what comes out; a conflict if there is nothing.
 struct Case {
@@ -107,16 +15,6 @@ struct Case {
 
 fn case(name: &'static str, ours: String, theirs: String, merged: String) -> Case {
     Case { name, ours, theirs, merged: Some(merged) }
-}
-
-const PASSWORD: (&str, &str) = ("hunter2-base-password", "hunter2-new-password");
-const TOKEN: (&str, &str) = ("hunter2-base-token", "hunter2-new-token");
-
-fn with(changes: &[(&str, &str)]) -> String {
-    changes.iter().fold(BASE.to_owned(), |text, (from, to)| {
-        assert!(text.contains(from), "{from}");
-        text.replace(from, to)
-    })
 }
 
 fn cases() -> Vec<Case> {
@@ -216,14 +114,14 @@ fn cases() -> Vec<Case> {
 fn branches_are_merged_value_by_value() {
     let mut failures = Vec::new();
     for case in cases() {
-        let sandbox = repository();
-        branches(&sandbox, &case.ours, &case.theirs);
-        let before = text(&sandbox, "secret.yaml");
-        let merge = run(&sandbox, "git merge -q theirs -m merged");
-        let merged = text(&sandbox, "secret.yaml");
+        let repository = Repository::new();
+        repository.branches(&case.ours, &case.theirs);
+        let before = repository.text("secret.yaml");
+        let merge = repository.run("git merge -q theirs -m merged");
+        let merged = repository.text("secret.yaml");
         match &case.merged {
             Some(wanted) if merge.code == 0 => {
-                let found = decrypted(&sandbox, "secret.yaml");
+                let found = repository.decrypted("secret.yaml");
                 if found != *wanted {
                     failures.push(format!("{}: {found}", case.name));
                 }
@@ -241,7 +139,7 @@ fn branches_are_merged_value_by_value() {
             }
             _ => failures.push(format!("{}: exit {}: {}", case.name, merge.code, merge.err)),
         }
-        nothing_leaks(&sandbox, &[&merge]);
+        repository.nothing_leaks(&[&merge]);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
@@ -250,33 +148,33 @@ const BOTH: &[(&str, &str)] = &[PASSWORD, TOKEN];
 
 #[test]
 fn rebase_cherry_pick_stash_and_revert_merge_values() {
-    let sandbox = repository();
-    branches(&sandbox, &with(&[PASSWORD]), &with(&[TOKEN]));
-    git(&sandbox, "git branch before");
+    let repository = Repository::new();
+    repository.branches(&with(&[PASSWORD]), &with(&[TOKEN]));
+    repository.git("git branch before");
     for (line, wanted) in [
         ("git checkout -q -b rebased theirs && git rebase -q before", with(BOTH)),
         ("git checkout -q -b picked before && git cherry-pick theirs", with(BOTH)),
         // The change of ours goes, that of theirs, made later, stays.
         ("git checkout -q picked && git revert --no-edit before", with(&[TOKEN])),
     ] {
-        git(&sandbox, line);
-        assert_eq!(decrypted(&sandbox, "secret.yaml"), wanted, "{line}");
+        repository.git(line);
+        assert_eq!(repository.decrypted("secret.yaml"), wanted, "{line}");
     }
-    git(&sandbox, "git checkout -q -b stashed before");
-    sandbox.write("secret.yaml", with(&[PASSWORD, ("base-user", "stashed-user")]));
-    git(&sandbox, "kveil encrypt -i secret.yaml && git stash -q && git merge -q theirs -m merged && git stash pop -q");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), with(&[PASSWORD, TOKEN, ("base-user", "stashed-user")]));
-    nothing_leaks(&sandbox, &[]);
+    repository.git("git checkout -q -b stashed before");
+    repository.sandbox.write("secret.yaml", with(&[PASSWORD, ("base-user", "stashed-user")]));
+    repository.git("kveil encrypt -i secret.yaml && git stash -q && git merge -q theirs -m merged && git stash pop -q");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[PASSWORD, TOKEN, ("base-user", "stashed-user")]));
+    repository.nothing_leaks(&[]);
 }
 
 #[test]
 fn what_did_not_change_keeps_its_ciphertext() {
-    let sandbox = repository();
-    let base = text(&sandbox, "secret.yaml");
-    branches(&sandbox, &with(&[PASSWORD]), &with(&[TOKEN]));
-    let ours = text(&sandbox, "secret.yaml");
-    git(&sandbox, "git merge -q theirs -m merged");
-    let merged = text(&sandbox, "secret.yaml");
+    let repository = Repository::new();
+    let base = repository.text("secret.yaml");
+    repository.branches(&with(&[PASSWORD]), &with(&[TOKEN]));
+    let ours = repository.text("secret.yaml");
+    repository.git("git merge -q theirs -m merged");
+    let merged = repository.text("secret.yaml");
     let line = |text: &str, key: &str| text.lines().find(|line| line.trim_start().starts_with(key)).unwrap().to_owned();
     assert_eq!(line(&merged, "user:"), line(&base, "user:"));
     assert_eq!(line(&merged, "#ENC"), line(&base, "#ENC"));
@@ -287,114 +185,102 @@ fn what_did_not_change_keeps_its_ciphertext() {
 
 #[test]
 fn markers_hold_ciphertext_under_the_key_of_the_result() {
-    let sandbox = repository();
-    branches(&sandbox, &with(&[PASSWORD]), &with(&[("hunter2-base-password", "hunter2-their-password"), TOKEN]));
-    let done = run(&sandbox, "git merge theirs");
+    let repository = Repository::new();
+    repository.branches(&with(&[PASSWORD]), &with(&[("hunter2-base-password", "hunter2-their-password"), TOKEN]));
+    let done = repository.run("git merge theirs");
     assert_eq!(done.code, 1);
     assert!(done.err.contains("conflict in stringData.password\n"), "{}", done.err);
-    let marked = text(&sandbox, "secret.yaml");
     for (kept, wanted) in [("ours", with(BOTH)), ("theirs", with(&[("hunter2-base-password", "hunter2-their-password"), TOKEN]))] {
-        let mut side = "both";
-        let mut lines = Vec::new();
-        for line in marked.lines() {
-            match line.split(' ').next().unwrap() {
-                "<<<<<<<" => side = "ours",
-                "=======" => side = "theirs",
-                ">>>>>>>" => side = "both",
-                _ if side == "both" || side == kept => lines.push(line),
-                _ => {}
-            }
-        }
-        sandbox.write("picked.yaml", lines.join("\n") + "\n");
+        repository.sandbox.write("picked.yaml", repository.side_of_markers("secret.yaml", kept));
         let flag = if kept == "ours" { "--verbose" } else { "--ignore-mac" };
-        assert_eq!(sandbox.kveil(["decrypt", flag, "picked.yaml"]).run().text(), wanted);
+        assert_eq!(repository.sandbox.kveil(["decrypt", flag, "picked.yaml"]).run().text(), wanted);
     }
-    std::fs::remove_file(sandbox.path("picked.yaml")).unwrap();
-    nothing_leaks(&sandbox, &[&done]);
+    std::fs::remove_file(repository.sandbox.path("picked.yaml")).unwrap();
+    repository.nothing_leaks(&[&done]);
 }
 
 /// The data key's label in what textconv shows.
-fn label(sandbox: &Sandbox, name: &str) -> String {
-    let shown = sandbox.kveil(["git", "textconv", name]).run().text();
+fn label(repository: &Repository, name: &str) -> String {
+    let shown = repository.sandbox.kveil(["git", "textconv", name]).run().text();
     shown.lines().find(|line| line.starts_with("# sops: data key")).unwrap().to_owned()
 }
 
 #[test]
 fn a_side_that_encrypted_everything_anew_brings_its_data_key() {
     for rotated_by_ours in [true, false] {
-        let sandbox = repository();
-        let old = label(&sandbox, "secret.yaml");
-        git(&sandbox, "git checkout -qb rotated && kveil rotate -i secret.yaml && git commit -qam rotated");
-        let new = label(&sandbox, "secret.yaml");
-        git(&sandbox, "git checkout -q main");
-        commit(&sandbox, &with(&[TOKEN]), "changed");
+        let repository = Repository::new();
+        let old = label(&repository, "secret.yaml");
+        repository.git("git checkout -qb rotated && kveil rotate -i secret.yaml && git commit -qam rotated");
+        let new = label(&repository, "secret.yaml");
+        repository.git("git checkout -q main");
+        repository.commit(&with(&[TOKEN]), "changed");
         let line = if rotated_by_ours { "git checkout -q rotated && git merge -q main" } else { "git merge -q rotated" };
-        git(&sandbox, line);
-        assert_eq!(decrypted(&sandbox, "secret.yaml"), with(&[TOKEN]));
-        assert_eq!(label(&sandbox, "secret.yaml"), new);
+        repository.git(line);
+        assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN]));
+        assert_eq!(label(&repository, "secret.yaml"), new);
         assert_ne!(new, old);
-        nothing_leaks(&sandbox, &[]);
+        repository.nothing_leaks(&[]);
     }
 }
 
 #[test]
 fn two_new_data_keys_give_a_third() {
-    let sandbox = repository();
-    git(&sandbox, "git checkout -qb theirs && kveil rotate -i secret.yaml && git commit -qam theirs");
-    let theirs = label(&sandbox, "secret.yaml");
-    git(&sandbox, "git checkout -q main && kveil rotate -i secret.yaml && git commit -qam ours");
-    let ours = label(&sandbox, "secret.yaml");
-    let done = run(&sandbox, "git merge -q theirs -m merged");
+    let repository = Repository::new();
+    repository.git("git checkout -qb theirs && kveil rotate -i secret.yaml && git commit -qam theirs");
+    let theirs = label(&repository, "secret.yaml");
+    repository.git("git checkout -q main && kveil rotate -i secret.yaml && git commit -qam ours");
+    let ours = label(&repository, "secret.yaml");
+    let done = repository.run("git merge -q theirs -m merged");
     assert_eq!(done.code, 0, "{}", done.err);
     assert!(done.err.contains("both sides have a data key of their own"), "{}", done.err);
-    assert!(![theirs, ours].contains(&label(&sandbox, "secret.yaml")));
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), BASE);
+    assert!(![theirs, ours].contains(&label(&repository, "secret.yaml")));
+    assert_eq!(repository.decrypted("secret.yaml"), BASE);
 }
 
 #[test]
 fn a_data_key_from_someone_who_knew_no_value_is_not_taken() {
-    let sandbox = repository();
+    let repository = Repository::new();
     // Someone without a key puts a file of his own in its place: for the same recipients, under a data key that he knows.
-    git(&sandbox, "git checkout -qb planted");
-    sandbox.write("planted.yaml", BASE.replace("base", "guess").replace("hunter2-of", "hunter2"));
-    git(&sandbox, "kveil encrypt planted.yaml > secret.yaml; rm planted.yaml; git commit -qam planted");
-    let planted = label(&sandbox, "secret.yaml");
-    git(&sandbox, "git checkout -q main");
-    commit(&sandbox, &with(&[("type: Opaque", "type: x")]), "clear");
-    let done = run(&sandbox, "git merge -q planted -m merged");
+    repository.git("git checkout -qb planted");
+    repository.sandbox.write("planted.yaml", BASE.replace("base", "guess").replace("hunter2-of", "hunter2"));
+    repository.git("kveil encrypt planted.yaml > secret.yaml; rm planted.yaml; git commit -qam planted");
+    let planted = label(&repository, "secret.yaml");
+    repository.git("git checkout -q main");
+    repository.commit(&with(&[("type: Opaque", "type: x")]), "clear");
+    let done = repository.run("git merge -q planted -m merged");
     assert!(done.err.contains("none of its values is an old one"), "{}", done.err);
-    assert_ne!(label(&sandbox, "secret.yaml"), planted);
+    assert_ne!(label(&repository, "secret.yaml"), planted);
 }
 
-fn recipients(sandbox: &Sandbox) -> Vec<String> {
-    let text = text(sandbox, "secret.yaml");
+fn recipients(repository: &Repository) -> Vec<String> {
+    let text = repository.text("secret.yaml");
     text.lines().filter_map(|line| line.trim().strip_prefix("recipient: ").map(str::to_owned)).collect()
 }
 
 #[test]
 fn a_reader_who_was_added_stays_and_one_who_was_removed_gets_no_new_value() {
-    let sandbox = repository_of(BASE, RECIPIENT_1);
-    let old = label(&sandbox, "secret.yaml");
-    git(&sandbox, &format!("git checkout -qb added && kveil recipients add {RECIPIENT_2} secret.yaml && git commit -qam added"));
-    assert_eq!(recipients(&sandbox).len(), 2);
-    git(&sandbox, "git checkout -q main");
-    commit(&sandbox, &with(&[TOKEN]), "changed");
-    git(&sandbox, "git merge -q added -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), with(&[TOKEN]));
-    assert_eq!((recipients(&sandbox).len(), label(&sandbox, "secret.yaml")), (2, old));
+    let repository = Repository::of(BASE, RECIPIENT_1);
+    let old = label(&repository, "secret.yaml");
+    repository.git(&format!("git checkout -qb added && kveil recipients add {RECIPIENT_2} secret.yaml && git commit -qam added"));
+    assert_eq!(recipients(&repository).len(), 2);
+    repository.git("git checkout -q main");
+    repository.commit(&with(&[TOKEN]), "changed");
+    repository.git("git merge -q added -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN]));
+    assert_eq!((recipients(&repository).len(), label(&repository, "secret.yaml")), (2, old));
     // Taken out on a branch by genuine sops, which keeps the data key; a value changes on the other.
-    git(&sandbox, "git checkout -qb removed");
-    let Some(genuine) = sandbox.genuine(["rotate", "-i", "--rm-age", RECIPIENT_2, "secret.yaml"]) else { return };
+    repository.git("git checkout -qb removed");
+    let Some(genuine) = repository.sandbox.genuine(["rotate", "-i", "--rm-age", RECIPIENT_2, "secret.yaml"]) else { return };
     genuine.run().ok();
-    git(&sandbox, &format!("sed -i 's/,{RECIPIENT_2}//' .sops.yaml; git commit -qam removed && git checkout -q main"));
-    commit(&sandbox, &with(&[TOKEN, PASSWORD]), "changed again");
-    let before = label(&sandbox, "secret.yaml");
-    git(&sandbox, "git merge -q removed -m merged");
-    assert_eq!(recipients(&sandbox), [RECIPIENT_1]);
-    assert_ne!(label(&sandbox, "secret.yaml"), before);
+    repository.git(&format!("sed -i 's/,{RECIPIENT_2}//' .sops.yaml; git commit -qam removed && git checkout -q main"));
+    repository.commit(&with(&[TOKEN, PASSWORD]), "changed again");
+    let before = label(&repository, "secret.yaml");
+    repository.git("git merge -q removed -m merged");
+    assert_eq!(recipients(&repository), [RECIPIENT_1]);
+    assert_ne!(label(&repository, "secret.yaml"), before);
     let tree = |text: &str| sandbox::tree::read("yaml", text.as_bytes()).unwrap();
-    assert_eq!(tree(&decrypted(&sandbox, "secret.yaml")), tree(&with(&[TOKEN, PASSWORD])));
-    nothing_leaks(&sandbox, &[]);
+    assert_eq!(tree(&repository.decrypted("secret.yaml")), tree(&with(&[TOKEN, PASSWORD])));
+    repository.nothing_leaks(&[]);
 }
 
 /// A recipient whom no rule has.
@@ -402,85 +288,83 @@ const STRANGER: &str = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams
 
 #[test]
 fn a_foreign_recipient_gets_no_data_key_through_a_merge() {
-    let sandbox = repository();
+    let repository = Repository::new();
     // An entry that was copied, under another name: it opens nothing as long as nothing is wrapped anew.
-    git(&sandbox, "git checkout -qb theirs");
-    let theirs = text(&sandbox, "secret.yaml");
+    repository.git("git checkout -qb theirs");
+    let theirs = repository.text("secret.yaml");
     let start = theirs.find("        - enc: |").unwrap();
     let end = theirs.find(RECIPIENT_1).unwrap() + RECIPIENT_1.len() + 1;
     let planted = theirs[start..end].replace(RECIPIENT_1, STRANGER);
-    sandbox.write("secret.yaml", theirs.replacen(&theirs[start..end], &format!("{}{planted}", &theirs[start..end]), 1));
-    git(&sandbox, "git commit -qam planted");
-    git(&sandbox, "git checkout -q main");
+    repository.sandbox.write("secret.yaml", theirs.replacen(&theirs[start..end], &format!("{}{planted}", &theirs[start..end]), 1));
+    repository.git("git commit -qam planted");
+    repository.git("git checkout -q main");
     // Both sides' entries are kept as bytes while nothing needs a new wrap.
-    commit(&sandbox, &with(&[TOKEN]), "changed");
-    git(&sandbox, "git checkout -qb kept && git merge -q theirs -m kept && git checkout -q main");
+    repository.commit(&with(&[TOKEN]), "changed");
+    repository.git("git checkout -qb kept && git merge -q theirs -m kept && git checkout -q main");
     // A new data key would have to be wrapped for the stranger.
-    git(&sandbox, "kveil rotate -i secret.yaml && git commit -qam rotated");
-    let done = run(&sandbox, "git merge -q theirs");
+    repository.git("kveil rotate -i secret.yaml && git commit -qam rotated");
+    let done = repository.run("git merge -q theirs");
     assert_eq!(done.code, 1);
     assert!(done.err.contains("refused to add a reader") && done.err.contains(STRANGER), "{}", done.err);
-    let marked = text(&sandbox, "secret.yaml");
+    let marked = repository.text("secret.yaml");
     assert!(marked.contains("<<<<<<< ours") && marked.contains(">>>>>>> theirs"), "{marked}");
-    nothing_leaks(&sandbox, &[&done]);
+    repository.nothing_leaks(&[&done]);
 }
 
 #[test]
 fn a_mac_that_fails_is_a_conflict_that_names_the_side() {
-    let sandbox = repository();
-    git(
-        &sandbox,
-        "git checkout -qb theirs && sed -i 's/tier: front/tier: hand/' secret.yaml && git commit -qam hand && git checkout -q main",
-    );
-    commit(&sandbox, &with(&[TOKEN]), "ours");
-    let done = run(&sandbox, "git merge -q theirs");
+    let repository = Repository::new();
+    repository
+        .git("git checkout -qb theirs && sed -i 's/tier: front/tier: hand/' secret.yaml && git commit -qam hand && git checkout -q main");
+    repository.commit(&with(&[TOKEN]), "ours");
+    let done = repository.run("git merge -q theirs");
     assert_eq!(done.code, 1);
     assert!(done.err.contains("not merged: theirs: MAC mismatch"), "{}", done.err);
-    let marked = text(&sandbox, "secret.yaml");
+    let marked = repository.text("secret.yaml");
     assert!(marked.contains("<<<<<<< ours") && marked.contains("tier: hand") && marked.contains("tier: front"), "{marked}");
-    nothing_leaks(&sandbox, &[&done]);
+    repository.nothing_leaks(&[&done]);
 }
 
 #[test]
 fn without_a_key_values_go_together_and_the_mac_is_marked() {
-    let sandbox = repository();
-    branches(&sandbox, &with(&[PASSWORD]), &with(&[TOKEN]));
-    let done = run(&sandbox, "HOME=$HOME/none git -c user.name=a -c user.email=a merge -q theirs");
+    let repository = Repository::new();
+    repository.branches(&with(&[PASSWORD]), &with(&[TOKEN]));
+    let done = repository.run("HOME=$HOME/none git -c user.name=a -c user.email=a merge -q theirs");
     assert_eq!(done.code, 1);
     assert!(done.err.contains("its MAC must be renewed"), "{}", done.err);
-    let marked = text(&sandbox, "secret.yaml");
+    let marked = repository.text("secret.yaml");
     let (head, block) = marked.split_once("\nsops:\n").unwrap();
     assert!(!head.contains("<<<<<<<") && block.contains("<<<<<<<") && block.contains(">>>>>>>"), "{marked}");
-    nothing_leaks(&sandbox, &[&done]);
+    repository.nothing_leaks(&[&done]);
 }
 
 #[test]
 fn both_add_the_file() {
-    let sandbox = repository();
+    let repository = Repository::new();
     let add = |branch: &str, plain: &str| {
-        git(&sandbox, &format!("git checkout -q -b {branch} main"));
-        sandbox.write("new.yaml", plain);
-        git(&sandbox, &format!("kveil encrypt -i new.yaml && git add new.yaml .gitattributes && git commit -qm {branch}"));
+        repository.git(&format!("git checkout -q -b {branch} main"));
+        repository.sandbox.write("new.yaml", plain);
+        repository.git(&format!("kveil encrypt -i new.yaml && git add new.yaml .gitattributes && git commit -qm {branch}"));
     };
     add("theirs", &with(&[("  token: hunter2-base-token\n", "  theirs: hunter2-t\n")]));
     add("ours", &with(&[("  token: hunter2-base-token\n", "  ours: hunter2-o\n")]));
-    let done = run(&sandbox, "git merge -q theirs -m merged");
+    let done = repository.run("git merge -q theirs -m merged");
     assert_eq!(done.code, 0, "{}", done.err);
-    assert_eq!(decrypted(&sandbox, "new.yaml"), with(&[("  token: hunter2-base-token\n", "  ours: hunter2-o\n  theirs: hunter2-t\n")]));
-    nothing_leaks(&sandbox, &[&done]);
+    assert_eq!(repository.decrypted("new.yaml"), with(&[("  token: hunter2-base-token\n", "  ours: hunter2-o\n  theirs: hunter2-t\n")]));
+    repository.nothing_leaks(&[&done]);
 }
 
 #[test]
 fn one_side_encrypts_what_the_other_changes_in_clear() {
-    let sandbox = repository();
-    git(&sandbox, "git checkout -qb base && kveil decrypt -i secret.yaml && git commit -qam clear");
-    git(&sandbox, "git checkout -qb theirs");
-    commit(&sandbox, BASE, "encrypted");
-    git(&sandbox, "git checkout -q base");
-    sandbox.write("secret.yaml", with(&[TOKEN]));
-    git(&sandbox, "git commit -qam changed && git merge -q theirs -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), with(&[TOKEN]));
-    assert!(!text(&sandbox, "secret.yaml").contains("hunter2"));
+    let repository = Repository::new();
+    repository.git("git checkout -qb base && kveil decrypt -i secret.yaml && git commit -qam clear");
+    repository.git("git checkout -qb theirs");
+    repository.commit(BASE, "encrypted");
+    repository.git("git checkout -q base");
+    repository.sandbox.write("secret.yaml", with(&[TOKEN]));
+    repository.git("git commit -qam changed && git merge -q theirs -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN]));
+    assert!(!repository.text("secret.yaml").contains("hunter2"));
 }
 
 const MANY: &str = "\
@@ -499,20 +383,20 @@ stringData:
 
 #[test]
 fn documents_are_known_by_what_they_are() {
-    let sandbox = repository_of(MANY, RECIPIENT_1);
+    let repository = Repository::of(MANY, RECIPIENT_1);
     let third = |name: &str| format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n  c: hunter2-{name}\n");
     let (a, b) = MANY.split_once("---\n").unwrap();
-    branches(&sandbox, &format!("{b}---\n{a}"), &MANY.replace("hunter2-b", "hunter2-new"));
-    git(&sandbox, "git merge -q theirs -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), format!("{b}---\n{a}").replace("hunter2-b", "hunter2-new"));
-    git(&sandbox, "git checkout -qb more");
-    let now = decrypted(&sandbox, "secret.yaml");
-    commit(&sandbox, &format!("{now}{}", third("c")), "one more");
-    git(&sandbox, "git checkout -q main");
-    commit(&sandbox, &now.replace("hunter2-a", "hunter2-x"), "changed");
-    git(&sandbox, "git merge -q more -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), format!("{}{}", now.replace("hunter2-a", "hunter2-x"), third("c")));
-    nothing_leaks(&sandbox, &[]);
+    repository.branches(&format!("{b}---\n{a}"), &MANY.replace("hunter2-b", "hunter2-new"));
+    repository.git("git merge -q theirs -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), format!("{b}---\n{a}").replace("hunter2-b", "hunter2-new"));
+    repository.git("git checkout -qb more");
+    let now = repository.decrypted("secret.yaml");
+    repository.commit(&format!("{now}{}", third("c")), "one more");
+    repository.git("git checkout -q main");
+    repository.commit(&now.replace("hunter2-a", "hunter2-x"), "changed");
+    repository.git("git merge -q more -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), format!("{}{}", now.replace("hunter2-a", "hunter2-x"), third("c")));
+    repository.nothing_leaks(&[]);
 }
 
 const LISTS: &str = "\
@@ -528,78 +412,75 @@ hosts:
 
 #[test]
 fn items_of_lists_are_known_by_name() {
-    let sandbox = repository_of(LISTS, RECIPIENT_1);
+    let repository = Repository::of(LISTS, RECIPIENT_1);
     let new = LISTS.replace("users:\n", "users:\n  - name: eve\n    password: hunter2-eve\n").replace("  - hunter2-two\n", "");
     let changed = LISTS.replace("hunter2-bob", "hunter2-changed");
-    branches(&sandbox, &new, &changed);
-    git(&sandbox, "git merge -q theirs -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), new.replace("hunter2-bob", "hunter2-changed"));
-    let base = decrypted(&sandbox, "secret.yaml");
-    branches_again(&sandbox, &base.replace("hunter2-one", "hunter2-a"), &base.replace("hunter2-one", "hunter2-b"));
-    assert_eq!(run(&sandbox, "git merge -q again").code, 1);
-    nothing_leaks(&sandbox, &[]);
+    repository.branches(&new, &changed);
+    repository.git("git merge -q theirs -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), new.replace("hunter2-bob", "hunter2-changed"));
+    let base = repository.decrypted("secret.yaml");
+    branches_again(&repository, &base.replace("hunter2-one", "hunter2-a"), &base.replace("hunter2-one", "hunter2-b"));
+    assert_eq!(repository.run("git merge -q again").code, 1);
+    repository.nothing_leaks(&[]);
 }
 
 #[track_caller]
-fn branches_again(sandbox: &Sandbox, ours: &str, theirs: &str) {
-    git(sandbox, "git checkout -qb again");
-    commit(sandbox, theirs, "theirs again");
-    git(sandbox, "git checkout -q main");
-    commit(sandbox, ours, "ours again");
+fn branches_again(repository: &Repository, ours: &str, theirs: &str) {
+    repository.git("git checkout -qb again");
+    repository.commit(theirs, "theirs again");
+    repository.git("git checkout -q main");
+    repository.commit(ours, "ours again");
 }
 
 #[test]
 fn criss_cross_histories_are_merged() {
-    let sandbox = repository();
-    branches(&sandbox, &with(&[PASSWORD]), &with(&[TOKEN]));
-    git(
-        &sandbox,
-        "git branch one && git checkout -q theirs && git merge -q main -m a && git checkout -q main && git merge -q one -m none; git merge -q theirs~1 -m b",
+    let repository = Repository::new();
+    repository.branches(&with(&[PASSWORD]), &with(&[TOKEN]));
+    repository.git("git branch one && git checkout -q theirs && git merge -q main -m a && git checkout -q main && git merge -q one -m none; git merge -q theirs~1 -m b",
     );
     // Now main and theirs have two common ancestors.
-    commit(&sandbox, &with(&[PASSWORD, TOKEN, ("tier: front", "tier: x")]), "more");
-    git(&sandbox, "git checkout -q theirs");
-    commit(&sandbox, &with(&[PASSWORD, TOKEN, ("base-user", "new-user")]), "more");
-    assert_eq!(git(&sandbox, "git merge-base --all main theirs").lines().count(), 2);
-    git(&sandbox, "git merge -q main -m merged");
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), with(&[PASSWORD, TOKEN, ("tier: front", "tier: x"), ("base-user", "new-user")]));
-    nothing_leaks(&sandbox, &[]);
+    repository.commit(&with(&[PASSWORD, TOKEN, ("tier: front", "tier: x")]), "more");
+    repository.git("git checkout -q theirs");
+    repository.commit(&with(&[PASSWORD, TOKEN, ("base-user", "new-user")]), "more");
+    assert_eq!(repository.git("git merge-base --all main theirs").lines().count(), 2);
+    repository.git("git merge -q main -m merged");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[PASSWORD, TOKEN, ("tier: front", "tier: x"), ("base-user", "new-user")]));
+    repository.nothing_leaks(&[]);
 }
 
 #[test]
 fn a_conflict_between_ancestors_is_none_of_the_result() {
-    let sandbox = repository();
+    let repository = Repository::new();
     let (one, other) = (with(&[PASSWORD]), with(&[("hunter2-base-password", "hunter2-other")]));
-    branches(&sandbox, &one, &other);
+    repository.branches(&one, &other);
     // Each side settles the same conflict in the same way.
     let settled = with(&[("hunter2-base-password", "hunter2-settled")]);
-    git(&sandbox, "git branch one && git branch two theirs");
+    repository.git("git branch one && git branch two theirs");
     for (branch, from) in [("main", "two"), ("theirs", "one")] {
-        git(&sandbox, &format!("git checkout -q {branch}"));
-        assert_eq!(run(&sandbox, &format!("git merge -q {from}")).code, 1);
-        git(&sandbox, "git checkout -q --ours secret.yaml && git add -A");
-        sandbox.write("secret.yaml", &settled);
-        git(&sandbox, "kveil encrypt -i secret.yaml && git add -A && git commit -qm settled");
+        repository.git(&format!("git checkout -q {branch}"));
+        assert_eq!(repository.run(&format!("git merge -q {from}")).code, 1);
+        repository.git("git checkout -q --ours secret.yaml && git add -A");
+        repository.sandbox.write("secret.yaml", &settled);
+        repository.git("kveil encrypt -i secret.yaml && git add -A && git commit -qm settled");
     }
-    let done = run(&sandbox, "git merge -q main -m merged");
+    let done = repository.run("git merge -q main -m merged");
     assert_eq!(done.code, 0, "{}", done.err);
-    assert_eq!(decrypted(&sandbox, "secret.yaml"), settled);
-    nothing_leaks(&sandbox, &[&done]);
+    assert_eq!(repository.decrypted("secret.yaml"), settled);
+    repository.nothing_leaks(&[&done]);
 }
 
 #[test]
 fn a_renamed_file_is_merged_under_its_new_name() {
-    let sandbox = repository();
-    git(
-        &sandbox,
+    let repository = Repository::new();
+    repository.git(
         "git checkout -qb theirs && git mv secret.yaml moved.yaml && kveil git setup && git commit -qam moved && git checkout -q main",
     );
-    commit(&sandbox, &with(&[TOKEN]), "changed");
-    git(&sandbox, "git checkout -q theirs");
-    sandbox.write("moved.yaml", with(&[PASSWORD]));
-    git(&sandbox, "kveil encrypt -i moved.yaml && git commit -qam changed && git checkout -q main");
-    git(&sandbox, "git merge -q theirs -m merged");
-    assert_eq!(decrypted(&sandbox, "moved.yaml"), with(BOTH));
+    repository.commit(&with(&[TOKEN]), "changed");
+    repository.git("git checkout -q theirs");
+    repository.sandbox.write("moved.yaml", with(&[PASSWORD]));
+    repository.git("kveil encrypt -i moved.yaml && git commit -qam changed && git checkout -q main");
+    repository.git("git merge -q theirs -m merged");
+    assert_eq!(repository.decrypted("moved.yaml"), with(BOTH));
 }
 
 #[test]
@@ -613,6 +494,20 @@ fn json_and_dotenv_are_merged() {
             "{\n  \"a\": \"hunter2-x\",\n  \"b\": \"hunter2-y\",\n  \"c\": 1\n}\n",
         ),
         (
+            "a.json",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": [\n    \"hunter2-b\"\n  ]\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": [\n    \"hunter2-b\"\n  ],\n  \"ours\": \"hunter2-o\"\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": [\n    \"hunter2-b\"\n  ],\n  \"theirs\": \"hunter2-t,\"\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": [\n    \"hunter2-b\"\n  ],\n  \"ours\": \"hunter2-o\",\n  \"theirs\": \"hunter2-t,\"\n}\n",
+        ),
+        (
+            "a.json",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": {\n    \"c\": \"hunter2-c\",\n    \"d\": \"hunter2-d\"\n  }\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": {\n    \"c\": \"hunter2-c\"\n  }\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": {\n    \"c\": \"hunter2-x\",\n    \"d\": \"hunter2-d\"\n  },\n  \"e\": 1\n}\n",
+            "{\n  \"a\": \"hunter2-a\",\n  \"b\": {\n    \"c\": \"hunter2-x\"\n  },\n  \"e\": 1\n}\n",
+        ),
+        (
             "a.env",
             "A=hunter2-a\nB=hunter2-b\n",
             "A=hunter2-x\nB=hunter2-b\n",
@@ -620,30 +515,66 @@ fn json_and_dotenv_are_merged() {
             "A=hunter2-x\nB=hunter2-b\nC=hunter2-c\n",
         ),
     ] {
-        let sandbox = repository();
+        let repository = Repository::new();
         let put = |plain: &str| {
-            sandbox.write(name, plain);
-            git(&sandbox, &format!("kveil encrypt -i {name} && git add -A && git commit -qm x"));
+            repository.sandbox.write(name, plain);
+            repository.git(&format!("kveil encrypt -i {name} && git add -A && git commit -qm x"));
         };
         put(base);
-        git(&sandbox, "git checkout -qb theirs");
+        repository.git("git checkout -qb theirs");
         put(theirs);
-        git(&sandbox, "git checkout -q main");
+        repository.git("git checkout -q main");
         put(ours);
-        git(&sandbox, "git merge -q theirs -m merged");
-        assert_eq!(sandbox.kveil(["decrypt", name]).run().text(), merged);
-        nothing_leaks(&sandbox, &[]);
+        repository.git("git merge -q theirs -m merged");
+        assert_eq!(repository.sandbox.kveil(["decrypt", name]).run().text(), merged);
+        repository.nothing_leaks(&[]);
     }
 }
 
 #[test]
 fn without_a_rule_only_our_readers_get_a_new_data_key() {
-    let sandbox = repository();
-    git(&sandbox, "git rm -q .sops.yaml && git commit -qm 'no rules' && git checkout -qb theirs");
+    let repository = Repository::new();
+    repository.git("git rm -q .sops.yaml && git commit -qm 'no rules' && git checkout -qb theirs");
     let line = format!("kveil rotate -i --add-age {STRANGER} secret.yaml && git commit -qam theirs && git checkout -q main");
-    git(&sandbox, &line);
-    git(&sandbox, "kveil rotate -i secret.yaml && git commit -qam ours");
-    let done = run(&sandbox, "git merge -q theirs");
+    repository.git(&line);
+    repository.git("kveil rotate -i secret.yaml && git commit -qam ours");
+    let done = repository.run("git merge -q theirs");
     assert_eq!(done.code, 1);
     assert!(done.err.contains("no rule is for the file") && done.err.contains(STRANGER), "{}", done.err);
+}
+
+#[test]
+fn a_pull_merges_values_or_rebases_them() {
+    for how in ["--no-rebase", "--rebase"] {
+        let repository = Repository::new();
+        // The clone has its identity from the same home; its drivers are its own.
+        repository.git("git clone -q . ../clone && cd ../clone && kveil git setup");
+        repository.commit(&with(&[PASSWORD]), "there");
+        let change = "cd ../clone && kveil set secret.yaml stringData.token hunter2-new-token && git commit -qam here";
+        repository.git(change);
+        let done = repository.run(&format!("cd ../clone && git pull -q {how} && kveil decrypt secret.yaml"));
+        assert_eq!((done.code, String::from_utf8_lossy(&done.out).into_owned()), (0, with(BOTH)), "{how}: {}", done.err);
+    }
+}
+
+#[test]
+fn an_octopus_loses_nothing() {
+    let repository = Repository::new();
+    let branch =
+        |name: &str, line: &str| repository.git(&format!("git checkout -qb {name} main && {line} && git add -A && git commit -qm {name}"));
+    let new = |name: &str| format!("cp secret.yaml {name}.yaml && kveil set {name}.yaml stringData.token hunter2-{name}");
+    branch("one", &new("one"));
+    branch("two", &new("two"));
+    branch("same", "kveil set secret.yaml stringData.token hunter2-new-token");
+    branch("other", "kveil set secret.yaml stringData.password hunter2-new-password");
+    repository.git("git checkout -q main && git merge -q one two -m octopus");
+    assert_eq!(repository.decrypted("two.yaml"), with(&[("hunter2-base-token", "hunter2-two")]));
+    // Within one file git merges more than two by lines alone, and gives up: it asks no driver.
+    let before = repository.git("git rev-parse HEAD");
+    let done = repository.run("git merge -q same other -m octopus");
+    assert_ne!(done.code, 0);
+    assert_eq!(repository.git("git rev-parse HEAD"), before);
+    repository.git("git reset -q --hard && git merge -q same -m a && git merge -q other -m b");
+    assert_eq!(repository.decrypted("secret.yaml"), with(BOTH));
+    repository.nothing_leaks(&[&done]);
 }

@@ -12,7 +12,7 @@ use super::{ask, clock, identities, report};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::git::merge::markers;
-use crate::git::{Repository, signing};
+use crate::git::{Repository, short, signing};
 use crate::pipeline::next::{self, Opened};
 use crate::recipient::Identities;
 use crate::source::{self, Source};
@@ -32,8 +32,9 @@ pub struct Args {
     /// With --from none: don't ask
     #[arg(long)]
     yes: bool,
-    #[command(flatten)]
-    types: Types,
+    /// Format of the file, whatever its name: yaml, json, dotenv, ini or binary
+    #[arg(long, value_name = "FORMAT")]
+    input_type: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -81,7 +82,8 @@ impl Signer<'_> {
             let error = Error::new(Kind::Generic, "it has conflict markers");
             return Err(error.hint(format!("kveil resolve {} merges it", self.args.file)));
         }
-        let format = self.args.types.input(&self.args.file, &text)?;
+        let types = Types { input_type: self.args.input_type.clone(), ..Types::default() };
+        let format = types.input(&self.args.file, &text)?;
         let opened = self.open(&text, format, true)?;
         if opened.is_signed() {
             report::note(self.context, &format!("{}: its MAC fits, nothing is to be signed", self.args.file));
@@ -178,10 +180,6 @@ impl Signer<'_> {
         }
         Ok(found)
     }
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
 }
 
 fn no_version(why: &str) -> Error {

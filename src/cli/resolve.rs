@@ -46,8 +46,9 @@ pub struct Args {
     from: Option<String>,
     #[command(flatten)]
     consent: Consent,
-    #[command(flatten)]
-    types: Types,
+    /// Format of the file, whatever its name: yaml, json, dotenv, ini or binary
+    #[arg(long, value_name = "FORMAT")]
+    input_type: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -98,7 +99,8 @@ impl Resolver<'_> {
     }
 
     fn format(&self, text: &str) -> Result<&'static dyn Format> {
-        self.args.types.input(&self.args.file, text)
+        let types = Types { input_type: self.args.input_type.clone(), ..Types::default() };
+        types.input(&self.args.file, text)
     }
 
     fn merge(&self, three: &Three, there: Option<&str>) -> Result<()> {

@@ -79,7 +79,7 @@ impl Hook {
             Some(None) => return Ok(Done::Foreign),
         };
         source::make_directory(folder)?;
-        source::write(&path, &format!("{before}{BEGIN}\n{}{END}\n{after}", self.commands), false)?;
+        source::write(&path, format!("{before}{BEGIN}\n{}{END}\n{after}", self.commands), false)?;
         platform::make_executable(&path)
             .map_err(|why| Error::new(Kind::Unwritable, format!("can't make {} run: {why}", path.display())))?;
         Ok(Done::Written)
@@ -97,7 +97,7 @@ impl Hook {
             let failed = |why| Error::new(Kind::Unwritable, format!("can't delete {}: {why}", path.display()));
             std::fs::remove_file(&path).map_err(failed)?;
         } else {
-            source::write(&path, &format!("{before}{after}"), false)?;
+            source::write(&path, format!("{before}{after}"), false)?;
         }
         Ok(true)
     }

@@ -218,6 +218,11 @@ fn trouble(output: &Output, folder: &Path) -> Error {
     if said.contains("index.lock") { error.hint("another git is at work here: wait for it, and try again") } else { error }
 }
 
+/// A commit as people are told of it.
+pub fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
 /// What stands between NULs.
 fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == 0).filter(|field| !field.is_empty())

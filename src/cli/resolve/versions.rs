@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use super::Resolver;
 use crate::error::{Error, Kind, Result};
-use crate::git::Repository;
 use crate::git::merge::{Pick, markers};
 use crate::git::sides::Sides;
+use crate::git::{Repository, short};
 use crate::pipeline::next;
 use crate::source;
 
@@ -115,7 +115,7 @@ impl Resolver<'_> {
         if *merged != *there && next::open(&merged, self.format(there)?, &self.identities, &[], false).is_ok() {
             return Ok(None);
         }
-        let origin = format!("the parents of merge commit {}", commit.get(..10).unwrap_or(&commit));
+        let origin = format!("the parents of merge commit {}", short(&commit));
         self.of_sides(repository, path, &sides, &origin, false).map(Some)
     }
 
@@ -129,7 +129,7 @@ impl Resolver<'_> {
             match signed {
                 Ok(_) => {
                     let sides = repository.sides(&ours, &theirs, path)?;
-                    let origin = format!("commit {} and {revision}", ours.get(..10).unwrap_or(&ours));
+                    let origin = format!("commit {} and {revision}", short(&ours));
                     return self.of_sides(repository, path, &sides, &origin, false);
                 }
                 Err(error) if error.kind == Kind::NoDataKey => return Err(error),
