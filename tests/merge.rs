@@ -552,7 +552,7 @@ fn a_pull_merges_values_or_rebases_them() {
         repository.commit(&with(&[PASSWORD]), "there");
         let change = "cd ../clone && kveil set secret.yaml stringData.token hunter2-new-token && git commit -qam here";
         repository.git(change);
-        let done = repository.run(&format!("cd ../clone && git pull -q {how} && kveil decrypt secret.yaml"));
+        let done = repository.run(&format!("cd ../clone && git pull -q {how} >&2 && kveil decrypt secret.yaml"));
         assert_eq!((done.code, String::from_utf8_lossy(&done.out).into_owned()), (0, with(BOTH)), "{how}: {}", done.err);
     }
 }

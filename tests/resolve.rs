@@ -200,6 +200,25 @@ fn markers_alone_are_enough_but_nobody_signed_theirs() {
 }
 
 #[test]
+fn an_older_ciphertext_between_markers_is_not_signed_unasked() {
+    let repository = Repository::new();
+    let old = repository.text("secret.yaml");
+    repository.commit(&with(&[PASSWORD]), "renewed");
+    let new = repository.text("secret.yaml");
+    let line = |text: &str| text.lines().find(|line| line.starts_with("  password:")).unwrap().to_owned() + "\n";
+    // Markers that say: the ancestor has what ours has, theirs changed it.
+    let marked = format!("<<<<<<< ours\n{0}||||||| base\n{0}=======\n{1}>>>>>>> theirs\n", line(&new), line(&old));
+    repository.sandbox.write("secret.yaml", new.replace(&line(&new), &marked));
+    repository.git("git commit -qam planted");
+    for flags in ["", "--theirs"] {
+        let refused = repository.run(&format!("kveil resolve secret.yaml {flags}"));
+        assert_eq!(refused.code, 1, "{flags}: {}", refused.err);
+    }
+    repository.git("kveil resolve secret.yaml --ours");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[PASSWORD]));
+}
+
+#[test]
 fn the_mac_that_a_merge_without_a_key_left_is_renewed() {
     let repository = Repository::new();
     repository.branches(&with(&[PASSWORD]), &with(&[TOKEN]));

@@ -388,6 +388,7 @@ fn mismatch(why: &str) -> Error {
     let error = Error::new(ErrorKind::MacMismatch, format!("MAC mismatch: {why}"));
     error
         .hint("the file was changed without the data key, or damaged: compare it with its last good version")
+        .hint("after a merge without kveil: kveil resolve; after an edit of clear fields by hand: kveil resign")
         .hint("--ignore-mac shows what can still be read; don't deploy it")
 }
 

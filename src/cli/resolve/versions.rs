@@ -160,8 +160,8 @@ impl Resolver<'_> {
             }
         };
         let origin = "what stands between the markers".to_owned();
-        // An ancestor that isn't signed says nothing.
-        let base = parts.base.filter(|base| signed(base).unwrap_or(false)).unwrap_or_default();
+        // Beside an ancestor, what theirs alone changed would be taken unasked: not where nobody signed theirs.
+        let base = parts.base.filter(|base| !theirs_unsigned && signed(base).unwrap_or(false)).unwrap_or_default();
         Ok(Found::Three(Three { base, ours: parts.ours, theirs: parts.theirs, origin, staged: false, theirs_unsigned }))
     }
 }
