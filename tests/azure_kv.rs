@@ -211,7 +211,10 @@ fn what_may_pass_is_asked_again_and_nothing_else() {
     assert_eq!((code, tokens), (1, 3), "{said}");
     let disabled = json!({ "error": { "code": "Forbidden", "message": "Operation encrypt is not allowed on a disabled key.", "innererror": { "code": "KeyDisabled" } } });
     let (code, tries, _, said) = ask(json!({ "path": "/encrypt", "status": 403, "content": disabled }));
-    assert!((code, tries) == (1, 1) && said.contains("refused encrypt") && said.contains("403 Forbidden (KeyDisabled): Operation"), "{said}");
+    assert!(
+        (code, tries) == (1, 1) && said.contains("refused encrypt") && said.contains("403 Forbidden (KeyDisabled): Operation"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn a_clear_field_is_signed_once_someone_has_seen_it() {
     assert!(!shown.contains("hunter2") && !shown.contains("stringData."), "nothing else differs: {shown}");
     assert_eq!(repository.decrypted("secret.yaml"), with(&[("tier: front", "tier: back")]));
     let new: Vec<String> = repository.text("secret.yaml").lines().filter(|line| !before.contains(line)).map(str::to_owned).collect();
-    assert!(new.len() == 2 && new.iter().all(|line| line.contains("mac: ") || line.contains("lastmodified: ")), "{new:?}");
+    let of_the_mac = |line: &String| line.contains("mac: ") || line.contains("lastmodified: ");
+    assert!(new.iter().any(|line| line.contains("mac: ")) && new.iter().all(of_the_mac), "{new:?}");
     assert!(repository.run("kveil resign secret.yaml").err.contains("its MAC fits, nothing is to be signed"));
     repository.nothing_leaks(&[]);
 }
