@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use crate::config::cleaned;
+use crate::error::Result;
+use crate::git::{Repositories, Repository};
 use crate::recipient::Environment;
 
 /// Under which name the program runs: it decides defaults, not abilities.
@@ -33,6 +35,8 @@ pub struct Context {
     pub colour_out: bool,
     /// Whether progress may be shown.
     pub terminal: bool,
+    /// The repositories that git was asked for.
+    pub repositories: Arc<Repositories>,
     /// Warnings that were shown: what concerns many files is said once.
     said: Mutex<HashSet<String>>,
 }
@@ -54,6 +58,7 @@ impl Context {
             colour_out: std::io::stdout().is_terminal() && !plain,
             terminal,
             environment,
+            repositories: Arc::default(),
             said: Mutex::default(),
         }
     }
@@ -68,6 +73,7 @@ impl Context {
             colour: self.colour,
             colour_out: false,
             terminal: false,
+            repositories: Arc::clone(&self.repositories),
             said: Mutex::default(),
         }
     }
@@ -90,6 +96,14 @@ impl Context {
     /// An absolute path, without `.` and `..`: by its text, as sops does it.
     pub fn absolute(&self, path: &str) -> PathBuf {
         cleaned(&self.directory.join(path))
+    }
+
+    /// The repository that holds `folder`; see [`Repository::at`]. However often, git is asked for it once.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git is in trouble.
+    pub fn repository(&self, folder: &Path) -> Result<Option<Arc<Repository>>> {
+        self.repositories.at(&self.environment, &self.directory, folder)
     }
 
     /// Whether `text` is said for the first time in this run.

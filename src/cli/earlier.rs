@@ -1,9 +1,8 @@
 //! The encrypted version of a file that encrypting it again starts from: what is unchanged keeps its bytes, and nothing
 //! that was secret comes into clear unseen.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -55,7 +54,7 @@ pub struct Versions {
 
 /// The repositories that the files to be written stand in, each once.
 pub struct Repositories {
-    all: Vec<Repository>,
+    all: Vec<Arc<Repository>>,
     /// Whether git couldn't be asked about some.
     trouble: bool,
 }
@@ -72,12 +71,7 @@ impl Repositories {
             return Ok(repositories);
         }
         for folder in paths.iter().filter_map(|path| path.parent()) {
-            // A repository inside another one is its own.
-            let top = folder.ancestors().find(|above| above.join(".git").exists()).and_then(|top| std::fs::canonicalize(top).ok());
-            if repositories.all.iter().any(|known| Some(&known.top) == top.as_ref()) {
-                continue;
-            }
-            match Repository::at(&context.environment, &context.directory, folder) {
+            match context.repository(folder) {
                 Ok(Some(repository)) if !repositories.all.iter().any(|known| known.top == repository.top) => {
                     repositories.all.push(repository)
                 }
@@ -112,19 +106,11 @@ fn wanted(context: &Context) -> bool {
 /// The earlier versions of all files to be written.
 pub struct Baselines<'r> {
     incremental: &'r Incremental,
-    repositories: Vec<Known<'r>>,
+    repositories: Vec<git::version::Versions<'r>>,
     /// Whether any is gone on from.
     goes_on: bool,
     wanted: bool,
     trouble: bool,
-}
-
-/// What a repository knows of the files.
-struct Known<'r> {
-    repository: &'r Repository,
-    versions: git::version::Versions<'r>,
-    /// The files whose content isn't that of HEAD and the index, once they have been asked for.
-    differing: OnceLock<Result<HashSet<PathBuf>>>,
 }
 
 impl<'r> Baselines<'r> {
@@ -139,10 +125,7 @@ impl<'r> Baselines<'r> {
         paths: &[PathBuf],
     ) -> Result<Baselines<'r>> {
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let read = |repository: &'r Repository| {
-            let versions = git::version::Versions::read(repository, &paths)?;
-            Ok(Known { repository, versions, differing: OnceLock::new() })
-        };
+        let read = |repository: &'r Arc<Repository>| git::version::Versions::read(repository, &paths);
         Ok(Baselines {
             incremental,
             repositories: repositories.all.iter().map(read).collect::<Result<_>>()?,
@@ -164,7 +147,7 @@ impl<'r> Baselines<'r> {
             return Ok(found);
         }
         let known = self.innermost(path);
-        let committed = known.map_or_else(|| Ok(Vec::new()), |known| known.versions.all(path, |_| true))?;
+        let committed = known.map_or_else(|| Ok(Vec::new()), |versions| versions.all(path, |_| true))?;
         for (at, version) in committed.into_iter().enumerate() {
             found.take(text_of(version), at == 0 && self.goes_on, format);
         }
@@ -203,7 +186,7 @@ impl<'r> Baselines<'r> {
             return Ok(());
         }
         let encrypted = |text: &str| format(text).is_some_and(|format| is_encrypted(text, format));
-        let earlier = known.versions.all(path, |object| Some(object) != staged)?;
+        let earlier = known.all(path, |object| Some(object) != staged)?;
         let Some(earlier) = earlier.into_iter().filter_map(text_of).find(|earlier| encrypted(&earlier.text)) else { return Ok(()) };
         if text().is_none_or(|text| encrypted(&text)) {
             return Ok(());
@@ -214,17 +197,9 @@ impl<'r> Baselines<'r> {
             .hint("if it holds no secrets any more: --allow-clear"))
     }
 
-    fn innermost(&self, path: &Path) -> Option<&Known<'r>> {
+    fn innermost(&self, path: &Path) -> Option<&git::version::Versions<'r>> {
         let around = self.repositories.iter().filter(|known| known.repository.inside(path).is_some());
         around.max_by_key(|known| known.repository.top.components().count())
-    }
-}
-
-impl Known<'_> {
-    /// Whether the file at `path` differs from HEAD's or the index's.
-    fn differs(&self, path: &Path) -> Result<bool> {
-        let differing = self.differing.get_or_init(|| self.repository.differing()).as_ref().map_err(Clone::clone)?;
-        Ok(self.repository.inside(path).is_some_and(|inside| differing.contains(&inside)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `kveil encrypt`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
@@ -99,7 +100,7 @@ struct Work<'a> {
     args: &'a Args,
     configs: Configs<'a>,
     identities: Identities,
-    repository: Option<Repository>,
+    repository: Option<Arc<Repository>>,
     baselines: Baselines<'a>,
 }
 

@@ -8,6 +8,7 @@ mod textconv;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -49,10 +50,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 }
 
 /// The repository that git runs a driver in, if there is one, and what its configuration says.
-pub(super) fn surroundings(context: &Context) -> Result<(Option<Repository>, Settings)> {
+pub(super) fn surroundings(context: &Context) -> Result<(Option<Arc<Repository>>, Settings)> {
     // A driver is started by git. Who calls it by hand where git is in trouble gets what works without.
-    let repository = Repository::at(&context.environment, &context.directory, &context.directory).unwrap_or_default();
-    let settings = repository.as_ref().map_or(Ok(Settings::default()), Repository::settings)?;
+    let repository = context.repository(&context.directory).unwrap_or_default();
+    let settings = repository.as_ref().map_or(Ok(Settings::default()), |repository| repository.settings())?;
     Ok((repository, settings))
 }
 
@@ -73,7 +74,7 @@ pub fn add_attributes<'p>(context: &Context, written: impl Iterator<Item = &'p P
         of_tops.entry(top).or_default().push(Encrypted { path: inside, cr: source::holds(path, b"\r").unwrap_or(false) });
     }
     for (top, files) in of_tops {
-        let repository = Repository::at(&context.environment, &context.directory, &top);
+        let repository = context.repository(&top);
         match repository.and_then(|repository| repository.map_or(Ok(Vec::new()), |repository| repository.add_attributes(&files))) {
             Ok(lines) => lines.iter().for_each(|line| report::note(context, &format!(".gitattributes: {line}"))),
             Err(why) => report::warning(context, &format!("git's attributes aren't brought up to date: {why}")),

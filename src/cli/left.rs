@@ -8,7 +8,6 @@ use super::flags::Types;
 use super::paths::{Target, Targets};
 use super::report;
 use crate::error::{Error, Kind, Result};
-use crate::git::Repository;
 use crate::source::Source;
 use crate::tree::choice;
 
@@ -23,7 +22,7 @@ pub fn note(context: &Context, files: &[PathBuf]) {
     }
     for (top, files) in of_tops {
         let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        let noted = repository(context, &top).and_then(|repository| match repository {
+        let noted = context.repository(&top).and_then(|repository| match repository {
             Some(repository) => repository.note_decrypted(&files, is_clear),
             None => Ok(()),
         });
@@ -41,16 +40,12 @@ pub fn top(file: &Path) -> Option<PathBuf> {
     file.ancestors().skip(1).find(|folder| folder.join(".git").exists()).map(Path::to_owned)
 }
 
-fn repository(context: &Context, folder: &Path) -> Result<Option<Repository>> {
-    Repository::at(&context.environment, &context.directory, folder)
-}
-
 /// The files of the repository of `folder` that are still in clear, absolute.
 ///
 /// # Errors
 /// `Unreadable` (2): git is in trouble.
 pub fn decrypted(context: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
-    let Some(repository) = repository(context, folder)? else { return Ok(Vec::new()) };
+    let Some(repository) = context.repository(folder)? else { return Ok(Vec::new()) };
     Ok(repository.noted_decrypted()?.into_iter().filter(|path| is_clear(path)).collect())
 }
 
@@ -59,7 +54,7 @@ pub fn decrypted(context: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// `Generic` (1) outside a repository; `Unreadable` (2): git is in trouble.
 pub fn targets(context: &Context) -> Result<Targets> {
-    if repository(context, &context.directory)?.is_none() {
+    if context.repository(&context.directory)?.is_none() {
         let error = Error::new(Kind::Generic, "there is no git repository here, in which decrypted files would be noted");
         return Err(error.hint("name the files"));
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -131,7 +132,7 @@ pub struct Targets {
     /// Whether more than named files were asked for.
     pub trees: bool,
     /// The repository of `--staged` and `--changed-since`.
-    pub repository: Option<Repository>,
+    pub repository: Option<Arc<Repository>>,
     /// How many are worked on at a time, if that was asked.
     pub concurrency: Option<NonZero<usize>>,
 }
@@ -251,11 +252,11 @@ impl Search<'_> {
     fn tree(&mut self, root: &Path, wanted: impl Fn(&Path) -> bool) -> Result<bool> {
         let context = self.context;
         let folder = context.directory.join(root);
-        let repository = Repository::at(&context.environment, &context.directory, &folder).unwrap_or_else(|why| {
+        let repository = context.repository(&folder).unwrap_or_else(|why| {
             report::warning(context, &format!("files that git tracks although .gitignore names them aren't seen: {why}"));
             None
         });
-        let mut found = tree::walk(root, repository.as_ref())?;
+        let mut found = tree::walk(root, repository.as_deref())?;
         found.files.retain(|path| wanted(path));
         found.skipped.retain(|(path, _)| wanted(path));
         let any = !found.files.is_empty() || !found.skipped.is_empty();
@@ -292,8 +293,7 @@ impl Search<'_> {
         if paths.staged && paths.changed_since.is_some() {
             return Err(Error::new(Kind::ConflictingFlags, "--staged and --changed-since exclude each other").hint("give one of them"));
         }
-        let (environment, directory) = (&self.context.environment, &self.context.directory);
-        let repository = Repository::at(environment, directory, directory)?.ok_or_else(|| {
+        let repository = self.context.repository(&self.context.directory)?.ok_or_else(|| {
             let error = Error::new(Kind::Generic, "there is no git repository here, whose changes could be looked at");
             error.hint("run it inside one, or name files and directories")
         })?;

@@ -17,7 +17,7 @@ use crate::source::{self, Source};
 
 /// A commit and its repository.
 struct Commit {
-    repository: Repository,
+    repository: Arc<Repository>,
     id: String,
     /// As people call it: `HEAD`, or the revision that was named.
     name: String,
@@ -150,7 +150,7 @@ impl Policies {
 }
 
 fn commit(context: &Context, revision: Option<&str>, folder: &Path) -> Result<Option<Commit>> {
-    let Some(repository) = Repository::at(&context.environment, &context.directory, folder)? else {
+    let Some(repository) = context.repository(folder)? else {
         let Some(revision) = revision else { return Ok(None) };
         let message = format!("there is no git repository at {}, in which --policy {revision} could be found", folder.display());
         return Err(Error::new(Kind::Generic, message).hint("leave out --policy: the rule of the work tree counts then"));

@@ -66,11 +66,11 @@ pub fn finish(context: &Context, repository: &Repository, done: &[(&str, &Staged
 
 /// git passes over files that it was told to take as unchanged: their plain text would be committed.
 fn refuse_left_behind(repository: &Repository, done: &[(&str, &Staged)]) -> Result<()> {
-    let still = repository.staged()?;
-    let left = |old: &Staged| still.iter().any(|now| now.path == old.path && now.object == old.object);
-    match done.iter().find(|(_, old)| left(old)) {
+    let plain: Vec<(&Path, &str)> = done.iter().map(|(_, old)| (old.path.as_path(), old.object.as_str())).collect();
+    let left = repository.still_in_index(&plain)?;
+    match done.iter().zip(left).find(|(_, left)| *left) {
         None => Ok(()),
-        Some((name, _)) => {
+        Some(((name, _), _)) => {
             let error = Error::new(Kind::Generic, "git left its plain text in the index").in_file(name);
             Err(error.hint("git update-index --no-assume-unchanged --no-skip-worktree FILE, and git add it, before you commit"))
         }

@@ -3,12 +3,16 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
+use super::version::From;
 use super::{Repository, fields, text};
 use crate::error::{Error, Kind, Result};
 use crate::source::platform;
 
 /// Raw differences, with names as they are; a renamed file stands under its new name.
 const RAW: [&str; 7] = ["--raw", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-abbrev", "--no-relative"];
+
+/// The states of all files, of the index and of the work tree, for machines; a renamed file stands under its new name.
+const STATUS: [&str; 6] = ["status", "--porcelain=v2", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=all"];
 
 /// A file in the index that differs from HEAD's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,17 +29,8 @@ pub struct Staged {
 
 /// A line of `git diff --raw -z`.
 struct Line<'b> {
-    mode: &'b str,
-    object: &'b str,
     status: u8,
     path: &'b [u8],
-}
-
-impl Line<'_> {
-    /// Links and submodules hold no text of ours.
-    fn is_file(&self) -> bool {
-        self.mode.starts_with("100")
-    }
 }
 
 impl Repository {
@@ -44,17 +39,12 @@ impl Repository {
     /// # Errors
     /// `Unreadable` (2).
     pub fn staged(&self) -> Result<Vec<Staged>> {
-        let index = self.diff(&["--cached"])?;
-        let work = self.diff(&[])?;
-        let open: BTreeSet<&[u8]> = lines(&work).map(|line| line.path).collect();
-        let staged = lines(&index).filter(|line| line.status == b'U' || line.status != b'D' && line.is_file());
-        let staged = staged.map(|line| Staged {
-            path: platform::path_of_bytes(line.path),
-            object: line.object.to_owned(),
-            partly: open.contains(line.path),
-            conflict: line.status == b'U',
-        });
-        Ok(staged.collect())
+        let output = self.ask(&STATUS)?;
+        let staged: Vec<Staged> = states(&output).collect();
+        if let Ok(mut listed) = self.index.lock() {
+            staged.iter().filter(|file| !file.conflict).for_each(|file| listed.add(file.path.clone(), From::Index, &file.object));
+        }
+        Ok(staged)
     }
 
     /// The files of the work tree, absolute, that differ from what `revision` had where this branch left it; files that
@@ -71,14 +61,12 @@ impl Repository {
         Ok(paths.into_iter().map(|path| self.top.join(path)).filter(|path| is_regular(path)).collect())
     }
 
-    /// The files, below the top, whose content in the work tree isn't that of HEAD, or not that of the index.
+    /// The files, below the top, whose content in the work tree isn't that of the index.
     ///
     /// # Errors
     /// `Unreadable` (2).
-    pub fn differing(&self) -> Result<HashSet<PathBuf>> {
-        let index = self.diff(&[])?;
-        let head = if self.head()?.is_some() { self.diff(&["HEAD"])? } else { Vec::new() };
-        Ok(lines(&index).chain(lines(&head)).map(|line| platform::path_of_bytes(line.path)).collect())
+    pub(super) fn unstaged(&self) -> Result<HashSet<PathBuf>> {
+        Ok(lines(&self.diff(&[])?).map(|line| platform::path_of_bytes(line.path)).collect())
     }
 
     /// Where HEAD and `commit` parted; `revision` is what people call it.
@@ -109,10 +97,24 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut fields = fields(bytes);
     std::iter::from_fn(move || {
         let (head, path) = (fields.next()?, fields.next()?);
-        let mut words = std::str::from_utf8(head).ok()?.split(' ').skip(1);
-        let mode = words.next()?;
-        let mut words = words.skip(1);
-        Some(Line { mode, object: words.next()?, status: *words.next()?.as_bytes().first()?, path })
+        let status = *head.rsplit(|byte| *byte == b' ').next()?.first()?;
+        Some(Line { status, path })
+    })
+}
+
+/// Of `git status --porcelain=v2 -z` the files that the index holds otherwise than HEAD, and those in conflict.
+fn states(bytes: &[u8]) -> impl Iterator<Item = Staged> {
+    fields(bytes).filter_map(|field| {
+        // `1 XY SUB mH mI mW hH hI PATH`, `u XY SUB m1 m2 m3 mW h1 h2 h3 PATH`.
+        let conflict = field.starts_with(b"u ");
+        let mut words = field.splitn(if conflict { 11 } else { 9 }, |byte| *byte == b' ');
+        let kind = words.next()?;
+        let [index, work] = words.next()?.try_into().ok()?;
+        let mode = words.nth(2)?;
+        let object = text(words.nth(if conflict { 3 } else { 2 })?);
+        let path = platform::path_of_bytes(words.last()?);
+        let staged = kind == b"1" && !matches!(index, b'.' | b'D') && mode.starts_with(b"100");
+        (conflict || staged).then_some(Staged { path, object, partly: conflict || work != b'.', conflict })
     })
 }
 
@@ -123,7 +125,28 @@ mod tests {
     #[test]
     fn raw_differences_are_read_with_any_name() {
         let bytes = b":000000 100644 0000 1234 A\0a\n b\0:100644 160000 1 2 T\0sub\0:100644 000000 1 0 D\0:odd\0";
-        let seen: Vec<_> = lines(bytes).map(|line| (line.status, line.object, line.path)).collect();
-        assert_eq!(seen, [(b'A', "1234", &b"a\n b"[..]), (b'T', "2", b"sub"), (b'D', "0", b":odd")]);
+        let seen: Vec<_> = lines(bytes).map(|line| (line.status, line.path)).collect();
+        assert_eq!(seen, [(b'A', &b"a\n b"[..]), (b'T', b"sub"), (b'D', b":odd")]);
+    }
+
+    #[test]
+    fn what_is_staged_is_told_from_what_isnt() {
+        let states =
+            |bytes: &[u8]| super::states(bytes).map(|file| (file.path, file.object, file.partly, file.conflict)).collect::<Vec<_>>();
+        let lines = [
+            "1 A. N... 000000 100644 100644 00 aa a\n b",
+            "1 .M N... 100644 100644 100644 bb bb c",
+            "1 MM N... 100644 100755 100755 bb cc  d",
+            "1 D. N... 100644 000000 000000 bb 00 e",
+            "1 A. S... 000000 160000 160000 00 dd f",
+            "1 T. N... 100644 120000 120000 bb ee g",
+            "u UU N... 100644 100644 100644 100644 11 22 33 h i",
+            "# stash 1",
+        ];
+        let file = |path: &str, object: &str, partly, conflict| (PathBuf::from(path), object.to_owned(), partly, conflict);
+        assert_eq!(
+            states(lines.join("\0").as_bytes()),
+            [file("a\n b", "aa", false, false), file(" d", "cc", true, false), file("h i", "22", true, true)]
+        );
     }
 }

@@ -17,7 +17,7 @@ impl Repository {
     /// # Errors
     /// `Unreadable` (2).
     pub fn noted_decrypted(&self) -> Result<Vec<PathBuf>> {
-        let Ok(text) = Source::File(self.list()?).read() else { return Ok(Vec::new()) };
+        let Ok(text) = Source::File(self.list()).read() else { return Ok(Vec::new()) };
         let files = text.lines().filter(|line| !line.is_empty()).map(|line| self.top.join(line));
         Ok(files.filter(|path| path.is_file()).collect())
     }
@@ -37,12 +37,12 @@ impl Repository {
                 text.push('\n');
             }
         }
-        let list = self.list()?;
+        let list = self.list();
         list.parent().map_or(Ok(()), source::make_directory)?;
         source::write(&list, &text, true)
     }
 
-    fn list(&self) -> Result<PathBuf> {
-        Ok(self.path_answer(&["rev-parse", "--absolute-git-dir"])?.join(LIST))
+    fn list(&self) -> PathBuf {
+        self.own.join(LIST)
     }
 }

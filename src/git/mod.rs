@@ -4,7 +4,6 @@
 //! are (`-z`, literal pathspecs), and nothing fetched. "No repository" and "git in trouble" are two answers: the first is
 //! the absence of any `.git` upward, the second an error with the fix.
 
-pub mod blobs;
 pub mod changed;
 pub mod decrypted;
 pub mod diff;
@@ -12,6 +11,7 @@ pub mod hooks;
 pub mod index;
 pub mod mask;
 pub mod merge;
+pub mod objects;
 pub mod settings;
 pub mod setup;
 pub mod sides;
@@ -19,10 +19,12 @@ pub mod signing;
 pub mod textconv;
 pub mod version;
 
-use std::ffi::{OsStr, OsString};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::error::{Error, Kind, Result};
 use crate::recipient::Environment;
@@ -53,6 +55,33 @@ pub struct Repository {
     pub top: PathBuf,
     /// What all work trees of the repository share: objects, refs, `info/`.
     pub common: PathBuf,
+    /// What this work tree has for itself: its index, its `HEAD`.
+    own: PathBuf,
+    /// The last commit, once it is known: it stays the same for a run.
+    head: OnceLock<Result<Option<String>>>,
+    objects: objects::Objects,
+    index: Mutex<index::Listed>,
+}
+
+/// The repositories of a run: git is asked for each once.
+#[derive(Default)]
+pub struct Repositories {
+    /// By the folder with the `.git`.
+    known: Mutex<HashMap<PathBuf, Result<Option<Arc<Repository>>>>>,
+}
+
+impl Repositories {
+    /// As [`Repository::at`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn at(&self, environment: &Environment, directory: &Path, folder: &Path) -> Result<Option<Arc<Repository>>> {
+        let named = environment.path("GIT_DIR").map(|_| directory.to_owned());
+        let Some(place) = named.or_else(|| git_above(folder)) else { return Ok(None) };
+        let find = || Repository::at(environment, directory, folder).map(|found| found.map(Arc::new));
+        let Ok(mut known) = self.known.lock() else { return find() };
+        known.entry(place).or_insert_with(find).clone()
+    }
 }
 
 impl Repository {
@@ -63,17 +92,45 @@ impl Repository {
     /// `Unreadable` (2) with the fix: git is missing, refuses (another user's repository) or fails.
     pub fn at(environment: &Environment, directory: &Path, folder: &Path) -> Result<Option<Repository>> {
         let named = environment.path("GIT_DIR").is_some();
-        if !named && !has_git_above(folder) {
+        if !named && git_above(folder).is_none() {
             return Ok(None);
         }
         let start = if named { directory } else { existing(folder) };
-        let mut repository =
-            Repository { environment: environment.clone(), directory: directory.to_owned(), top: start.to_owned(), common: PathBuf::new() };
-        let top = repository.path_answer(&["rev-parse", "--show-toplevel"])?;
-        let common = repository.path_answer(&["rev-parse", "--git-common-dir"])?;
+        let mut repository = Repository {
+            environment: environment.clone(),
+            directory: directory.to_owned(),
+            top: start.to_owned(),
+            common: PathBuf::new(),
+            own: PathBuf::new(),
+            head: OnceLock::new(),
+            objects: objects::Objects::default(),
+            index: Mutex::default(),
+        };
+        let [top, common, own] = repository.places()?;
         repository.common = start.join(common);
+        repository.own = own;
         repository.top = std::fs::canonicalize(&top).unwrap_or(top);
         Ok(Some(repository))
+    }
+
+    /// The top of the work tree, what all work trees share, what this one has for itself. The answer to that has the last
+    /// commit, too. Where a path has a line break in it, or git fails, it is asked for each alone.
+    fn places(&self) -> Result<[PathBuf; 3]> {
+        const PLACES: [&str; 3] = ["--show-toplevel", "--git-common-dir", "--absolute-git-dir"];
+        let arguments: Vec<&str> = ["rev-parse"].into_iter().chain(PLACES).chain(["--quiet", "--verify", "HEAD"]).collect();
+        let output = self.run(&arguments, None)?;
+        let lines: Vec<&[u8]> = output.stdout.split(|byte| *byte == b'\n').collect();
+        match (lines.as_slice(), output.status.success()) {
+            ([top, common, own, head, []], true) => {
+                let _ = self.head.set(Ok(Some(text(head))));
+                Ok([top, common, own].map(|path| platform::path_of_bytes(path)))
+            }
+            ([top, common, own, []], false) => Ok([top, common, own].map(|path| platform::path_of_bytes(path))),
+            _ => {
+                let [top, common, own] = PLACES.map(|place| self.path_answer(&["rev-parse", place]));
+                Ok([top?, common?, own?])
+            }
+        }
     }
 
     fn path_answer(&self, arguments: &[&str]) -> Result<PathBuf> {
@@ -138,27 +195,19 @@ impl Repository {
         real.strip_prefix(&self.top).ok().map(Path::to_owned)
     }
 
-    /// The files in the index below `folder`, absolute, those that `.gitignore` names included.
-    ///
-    /// # Errors
-    /// `Unreadable` (2).
-    pub fn tracked(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        let Some(below) = self.inside(folder) else { return Ok(Vec::new()) };
-        let mut arguments: Vec<OsString> = ["ls-files", "-z", "--cached", "--"].map(OsString::from).into();
-        arguments.extend((!below.as_os_str().is_empty()).then(|| platform::slashed(&below)));
-        Ok(fields(&self.ask(&arguments)?).map(|path| self.top.join(platform::path_of_bytes(path))).collect())
-    }
-
-    /// The last commit; none in a repository that has no commit yet.
+    /// The last commit, as it was when it was first asked for; none in a repository that has no commit yet.
     ///
     /// # Errors
     /// `Unreadable` (2), also for a branch that is broken.
     pub fn head(&self) -> Result<Option<String>> {
-        let output = self.run(&["rev-parse", "--quiet", "--verify", "HEAD"], None)?;
+        self.head.get_or_init(|| self.ask_head()).clone()
+    }
+
+    fn ask_head(&self) -> Result<Option<String>> {
+        let output = self.run(&["log", "-1", "--no-show-signature", "--format=%H"], None)?;
         if output.status.success() {
             return Ok(Some(text(&output.stdout)));
         }
-        let output = self.run(&["log", "-1", "--format="], None)?;
         if String::from_utf8_lossy(&output.stderr).contains("not have any commits yet") {
             Ok(None)
         } else {
@@ -187,12 +236,14 @@ impl Repository {
     }
 }
 
-/// Whether a `.git` stands in `folder` or above, up to the border of its file system, where git stops too.
-fn has_git_above(folder: &Path) -> bool {
+/// The nearest folder with a `.git`: `folder`, links resolved, or above, up to the border of its file system, where git
+/// stops too.
+fn git_above(folder: &Path) -> Option<PathBuf> {
     let folder = existing(folder);
     let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     let device = platform::device(&folder);
-    folder.ancestors().take_while(|folder| platform::device(folder) == device).any(|folder| folder.join(".git").exists())
+    let mut folders = folder.ancestors().take_while(|folder| platform::device(folder) == device);
+    folders.find(|folder| folder.join(".git").exists()).map(Path::to_owned)
 }
 
 /// What is there of a path: itself, else the nearest above it.

@@ -1,18 +1,17 @@
 //! The bytes that a path had: at HEAD, in the index, on our side of a merge, in any commit; after git's own filters, so
 //! that they compare with the work tree's (autocrlf, `eol`, `working-tree-encoding`).
 
-use std::collections::HashMap;
-use std::ffi::OsString;
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
-use super::{Repository, fields, trouble};
+use super::objects::Entry;
+use super::{Repository, fields};
 use crate::error::Result;
 use crate::source::platform;
 
-/// Above this number of paths everything is listed: command lines have their bounds.
-const NAMED: usize = 100;
 /// How far a link may lead to another one.
 const MAX_LINKS: usize = 8;
 
@@ -35,11 +34,14 @@ pub struct Earlier {
     pub from: From,
 }
 
-/// The earlier versions of many files: git is asked once for the names of all, and once for the bytes of each.
+/// The earlier versions of many files: git is asked once for what the index has of all, and a process that stays at hand for
+/// the last commit's and for the bytes.
 pub struct Versions<'r> {
-    repository: &'r Repository,
-    /// In the order of [`From`], no object twice.
-    objects: HashMap<PathBuf, Vec<(From, String)>>,
+    /// Where they are from.
+    pub repository: &'r Repository,
+    head: Option<String>,
+    /// The files of the work tree that aren't as in the index, once someone has asked.
+    unstaged: OnceLock<Result<HashSet<PathBuf>>>,
 }
 
 /// A file of a commit.
@@ -66,28 +68,37 @@ impl<'r> Versions<'r> {
     /// `Unreadable` (2): git fails.
     pub fn read(repository: &'r Repository, paths: &[&Path]) -> Result<Versions<'r>> {
         let inside: Vec<PathBuf> = paths.iter().filter_map(|path| repository.inside(path)).collect();
-        let mut versions = Versions { repository, objects: HashMap::new() };
-        if inside.is_empty() {
-            return Ok(versions);
+        let mut versions = Versions { repository, head: None, unstaged: OnceLock::new() };
+        if !inside.is_empty() {
+            versions.head = repository.head()?;
+            // Trouble with git is said once, not for every file.
+            versions.head.as_ref().map_or(Ok(None), |head| repository.entry_at(head, Path::new("")))?;
+            repository.list_index(&inside)?;
         }
-        let named: Vec<OsString> =
-            if inside.len() > NAMED { Vec::new() } else { inside.iter().map(|path| platform::slashed(path)).collect() };
-        let arguments = |words: &[&str]| words.iter().map(OsString::from).chain(named.iter().cloned()).collect::<Vec<_>>();
-        if repository.head()?.is_some() {
-            versions.take(&repository.ask(&arguments(&["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"]))?, head_line);
-        }
-        versions.take(&repository.ask(&arguments(&["ls-files", "-z", "--stage", "--"]))?, index_line);
         Ok(versions)
     }
 
-    fn take(&mut self, listed: &[u8], read: impl Fn(&str) -> Option<(From, &str)>) {
-        for field in fields(listed) {
-            let Some(tab) = memchr::memchr(b'\t', field) else { continue };
-            let Some((from, object)) = std::str::from_utf8(&field[..tab]).ok().and_then(&read) else { continue };
-            let known = self.objects.entry(platform::path_of_bytes(&field[tab + 1..])).or_default();
-            if !known.iter().any(|(_, other)| other == object) {
-                known.push((from, object.to_owned()));
+    /// The objects of a path below the top, in the order of [`From`].
+    fn objects(&self, inside: &Path) -> Result<Vec<(From, String)>> {
+        let committed = self.head.as_ref().map_or(Ok(None), |head| self.repository.entry_at(head, inside))?;
+        let committed = committed.filter(Entry::is_file).map(|entry| (From::Head, entry.object));
+        Ok(committed.into_iter().chain(self.repository.in_index(inside)).collect())
+    }
+
+    /// Whether the content of the file in the work tree isn't that of HEAD, or not that of the index; not for one that
+    /// neither has.
+    ///
+    /// # Errors
+    /// `Unreadable` (2): git fails.
+    pub fn differs(&self, path: &Path) -> Result<bool> {
+        let Some(inside) = self.repository.inside(path) else { return Ok(false) };
+        match self.objects(&inside)?.as_slice() {
+            [] => Ok(false),
+            [(From::Head, committed), (From::Index, staged)] if committed == staged => {
+                let unstaged = self.unstaged.get_or_init(|| self.repository.unstaged()).as_ref().map_err(Clone::clone)?;
+                Ok(unstaged.contains(&inside))
             }
+            _ => Ok(true),
         }
     }
 
@@ -109,28 +120,24 @@ impl<'r> Versions<'r> {
     }
 
     fn read_some(&self, path: &Path, most: usize, wanted: impl Fn(&str) -> bool) -> Result<Vec<Earlier>> {
-        let found = self.repository.inside(path).and_then(|inside| Some((self.objects.get(&inside)?, inside)));
-        let Some((versions, inside)) = found else { return Ok(Vec::new()) };
-        let versions = versions.iter().filter(|(_, object)| wanted(object)).take(most);
-        versions.map(|(from, object)| Ok(Earlier { bytes: self.repository.object(object, &inside)?, from: *from })).collect()
+        let Some(inside) = self.repository.inside(path) else { return Ok(Vec::new()) };
+        let mut seen = HashSet::new();
+        let versions = self.objects(&inside)?.into_iter().filter(|(_, object)| seen.insert(object.clone()) && wanted(object));
+        versions.take(most).map(|(from, object)| Ok(Earlier { bytes: self.repository.object(&object, &inside)?, from })).collect()
     }
 }
 
 impl Repository {
-    /// The first of these paths (below the top) at which a commit has a file. A link in the commit is followed, as it would
+    /// The first of these paths (below the top) at which a commit (by its full name) has a file. A link in the commit is followed, as it would
     /// be in the work tree; one that leads out of it is no file.
     ///
     /// # Errors
     /// `Unreadable` (2).
     pub fn first_at(&self, commit: &str, paths: &[PathBuf]) -> Result<Option<Committed>> {
-        let arguments = ["ls-tree", "-z", "--full-tree", commit, "--"].into_iter().map(OsString::from);
-        let arguments: Vec<OsString> = arguments.chain(paths.iter().map(|path| platform::slashed(path))).collect();
-        let listed = self.ask(&arguments)?;
-        let entries: HashMap<PathBuf, (&str, &str)> = fields(&listed).filter_map(tree_entry).collect();
         for path in paths {
-            let object = match entries.get(path) {
-                Some((mode, object)) if mode.starts_with("100") => Some((*object).to_owned()),
-                Some(("120000", object)) => self.linked_at(commit, path, object)?,
+            let object = match self.entry_at(commit, path)? {
+                Some(entry) if entry.is_file() => Some(entry.object),
+                Some(entry) if entry.is_link() => self.linked_at(commit, path, entry.object)?,
                 _ => None,
             };
             if let Some(object) = object {
@@ -141,22 +148,14 @@ impl Repository {
     }
 
     /// The object of the file that a link in a commit leads to.
-    fn linked_at(&self, commit: &str, link: &Path, object: &str) -> Result<Option<String>> {
-        let (mut link, mut object) = (link.to_owned(), object.to_owned());
+    fn linked_at(&self, commit: &str, link: &Path, mut object: String) -> Result<Option<String>> {
+        let mut link = link.to_owned();
         for _ in 0..MAX_LINKS {
-            let text = self.ask(&["cat-file", "blob", &object])?;
+            let text = self.blobs(&[&object])?.pop().unwrap_or_default();
             let Some(next) = led_to(&link, &platform::path_of_bytes(&text)) else { return Ok(None) };
-            let listed = self.ask(&[
-                OsString::from("ls-tree"),
-                "-z".into(),
-                "--full-tree".into(),
-                commit.into(),
-                "--".into(),
-                platform::slashed(&next),
-            ])?;
-            match fields(&listed).next().and_then(tree_entry) {
-                Some((_, (mode, found))) if mode.starts_with("100") => return Ok(Some(found.to_owned())),
-                Some((_, ("120000", found))) => (link, object) = (next, found.to_owned()),
+            match self.entry_at(commit, &next)? {
+                Some(entry) if entry.is_file() => return Ok(Some(entry.object)),
+                Some(entry) if entry.is_link() => (link, object) = (next, entry.object),
                 _ => return Ok(None),
             }
         }
@@ -174,20 +173,6 @@ impl Repository {
         let listed = self.ask(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"])?;
         let files = fields(&listed).filter_map(tree_entry).filter(|(path, (mode, _))| mode.starts_with("100") && wanted(path));
         files.map(|(path, (_, object))| self.object(object, &path)).collect()
-    }
-
-    /// The bytes of an object as they would stand at `path` (below the top) in the work tree.
-    ///
-    /// # Errors
-    /// `Unreadable` (2).
-    pub fn object(&self, object: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-        let mut named = OsString::from("--path=");
-        named.push(platform::slashed(path));
-        let output = self.run(&["cat-file".into(), "--filters".into(), named, OsString::from(object)], None)?;
-        if !output.status.success() {
-            return Err(self.with_depth(trouble(&output, &self.top)));
-        }
-        Ok(Zeroizing::new(output.stdout))
     }
 }
 
@@ -212,25 +197,6 @@ fn tree_entry(field: &[u8]) -> Option<(PathBuf, (&str, &str))> {
     Some((platform::path_of_bytes(&field[tab + 1..]), (words.next()?, words.nth(1)?)))
 }
 
-/// `MODE blob OBJECT`.
-fn head_line(line: &str) -> Option<(From, &str)> {
-    let mut words = line.split(' ');
-    words.next().filter(|mode| mode.starts_with("100"))?;
-    Some((From::Head, words.nth(1)?))
-}
-
-/// `MODE OBJECT STAGE`; stage 0 is a path without conflict, 2 our side.
-fn index_line(line: &str) -> Option<(From, &str)> {
-    let mut words = line.split(' ');
-    words.next().filter(|mode| mode.starts_with("100"))?;
-    let object = words.next()?;
-    match words.next()? {
-        "0" => Some((From::Index, object)),
-        "2" => Some((From::Ours, object)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,15 +207,5 @@ mod tests {
         assert_eq!(led("a/b/.sops.yaml", "../../.sops.yaml"), Some(".sops.yaml".into()));
         assert_eq!(led("a/.sops.yaml", "./x/y"), Some("a/x/y".into()));
         assert_eq!((led("a/.sops.yaml", "../../x"), led("a", "/x")), (None, None));
-    }
-
-    #[test]
-    fn links_submodules_and_other_sides_have_no_version() {
-        assert_eq!(head_line("100644 blob abc"), Some((From::Head, "abc")));
-        assert_eq!(head_line("160000 commit abc"), None);
-        assert_eq!(head_line("120000 blob abc"), None);
-        assert_eq!(index_line("100755 abc 0"), Some((From::Index, "abc")));
-        assert_eq!(index_line("100644 abc 2"), Some((From::Ours, "abc")));
-        assert_eq!(index_line("100644 abc 3"), None);
     }
 }

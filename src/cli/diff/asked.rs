@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Args;
 use crate::cli::context::Context;
@@ -27,7 +28,7 @@ pub enum Sides {
     /// In a repository.
     Git {
         /// The repository.
-        repository: Repository,
+        repository: Arc<Repository>,
         /// The old side.
         old: Side,
         /// The new side.
@@ -75,7 +76,7 @@ pub fn read(context: &Context, args: &Args) -> Result<Asked> {
         let (old, new) = (Source::of(old), Source::of(new));
         return Ok(Asked { old: old.name(), new: new.name(), sides: Sides::Files(old, new) });
     }
-    let Some(repository) = Repository::at(&context.environment, &context.directory, &context.directory)? else {
+    let Some(repository) = context.repository(&context.directory)? else {
         let error = Error::new(Kind::Unreadable, "there is no git repository here");
         return Err(error.hint("name two files to compare them: kveil diff OLD NEW"));
     };

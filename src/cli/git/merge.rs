@@ -1,6 +1,7 @@
 //! `kveil git merge`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
@@ -59,7 +60,7 @@ struct Driver<'a> {
     context: &'a Context,
     args: &'a Args,
     name: String,
-    repository: Option<Repository>,
+    repository: Option<Arc<Repository>>,
     manner: Manner,
 }
 

@@ -55,7 +55,7 @@ impl Args {
 /// # Errors
 /// `Generic` (1): something is missing (`--check`), or there is no repository; `Unreadable` (2): git is in trouble.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
-    let repository = Repository::at(&context.environment, &context.directory, &context.directory)?;
+    let repository = context.repository(&context.directory)?;
     let scope = if args.global { Scope::Global } else { Scope::Local };
     let folder = repository.as_ref().map_or_else(|| context.directory.clone(), |repository| repository.top.clone());
     let configuration = Configuration { environment: &context.environment, folder: &folder, scope };
