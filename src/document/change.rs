@@ -1,7 +1,7 @@
 //! Changes of a plain document's text: only the lines that must change do, in the file's own layout.
 //!
 //! [`set`] and [`unset`] find the place that an index path means, as genuine sops does, and leave the writing to the
-//! format ([`Format::put`](super::Format::put), [`Format::take_out`](super::Format::take_out)): a flat format has lines of its own. What
+//! format ([`Format::put`], [`Format::take_out`]): a flat format has lines of its own. What
 //! comes out is compared with the tree that was meant when it is read.
 
 mod block;

@@ -2,8 +2,8 @@
 //! data key three ways.
 //!
 //! The versions are opened and their MACs checked; their texts are woven line by line with stand-ins in place of secret
-//! values ([`frame`], [`weave`], [`refine`]), so that a changed value is no changed line. For every value it is decided
-//! whose version is taken ([`view`]), and the text is encrypted as the next version of ours: what didn't change keeps its
+//! values (`frame`, `weave`, `refine`), so that a changed value is no changed line. For every value it is decided
+//! whose version is taken (`view`), and the text is encrypted as the next version of ours: what didn't change keeps its
 //! ciphertext. A conflict is written as both sides' ciphertext under the key of the result, with markers around nothing but
 //! the lines in conflict: no plaintext gets near the work tree.
 
