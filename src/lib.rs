@@ -33,4 +33,6 @@ pub mod variables;
 pub mod git;
 pub mod tree;
 
+pub mod diagnosis;
+
 pub mod cli;

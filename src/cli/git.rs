@@ -3,7 +3,7 @@
 mod hooks;
 mod merge;
 pub(super) mod readers;
-mod setup;
+pub(super) mod setup;
 mod textconv;
 
 use std::collections::BTreeMap;

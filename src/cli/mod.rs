@@ -10,6 +10,7 @@ mod consent;
 mod context;
 mod decrypt;
 mod diff;
+mod doctor;
 mod earlier;
 mod edit;
 mod editor;
@@ -108,6 +109,7 @@ pub static COMMANDS: &[Command] = &[
     command!("exec-file", exec_file),
     command!("status", status),
     question!("diff", diff),
+    question!("doctor", doctor),
     command!("filestatus", filestatus),
     command!("git", git),
     command!("resolve", resolve),

@@ -12,6 +12,7 @@ pub mod index;
 pub mod mask;
 pub mod merge;
 pub mod objects;
+pub mod patches;
 pub mod settings;
 pub mod setup;
 pub mod sides;

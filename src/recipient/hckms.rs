@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::network::http::{self, Reply};
+use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
 use super::{Answer, CREATED_AT, ENC, Environment, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
 use crate::document::time::Stamp;
@@ -63,6 +63,10 @@ impl KeyService for HuaweiKms {
         vec![Looked { place: "HUAWEICLOUD_SDK_AK or ~/.huaweicloud/credentials".to_owned(), found }]
     }
 
+    fn needs(&self) -> [&'static str; 2] {
+        ["kms:cmk:crypto"; 2]
+    }
+
     fn next(&self) -> &'static str {
         NEXT
     }
@@ -84,7 +88,7 @@ async fn ask(key: &str, words: (&str, &str, &str), text: &str, identities: &Iden
         request = request.header(name, value.as_str());
     }
     network.count(TITLE, &format!("access key {}", access.id));
-    let reply = http::send(request.body(body)).await.map_err(no_answer)?;
+    let reply = network.ask(request.body(body)).await.map_err(no_answer)?;
     match reply.json().get(to).and_then(Json::as_str).filter(|_| reply.status.is_success()) {
         Some(answer) => Ok(Zeroizing::new(answer.to_owned())),
         None => Err(said_no(&reply, &access.id)),
@@ -115,14 +119,17 @@ fn said_no(reply: &Reply, id: &str) -> Refusal {
     let json = reply.json();
     let error = json.get("error").unwrap_or(&json);
     let word = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let (code, message) = (own_words(&word("error_code")), own_words(&word("error_msg")));
+    let words = match (word("error_code"), word("error_msg")) {
+        (code, message) if code.is_empty() && message.is_empty() => "without an error of its own".to_owned(),
+        (code, message) => own_words(&format!("{code}: {message}")),
+    };
     let next = match reply.status.as_u16() {
         401 => "check HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, and this machine's clock",
         403 => "grant the user kms:cmk:crypto on the key",
         404 => "check HUAWEICLOUD_SDK_PROJECT_ID and the key's region",
         _ => "check that the key exists and is enabled",
     };
-    Refusal::no(format!("{TITLE} answered {} {code}: {message}, asked as access key {id}", reply.status.as_u16()), next)
+    Refusal::no(format!("{TITLE} answered {} {words}, asked as access key {id}", reply.status.as_u16()), next)
 }
 
 /// Who asks.

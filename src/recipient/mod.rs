@@ -19,6 +19,7 @@ pub mod hckms;
 #[cfg(feature = "network")]
 pub mod network;
 pub mod pgp;
+pub mod probe;
 #[cfg(feature = "http")]
 mod refusal;
 mod service;
@@ -358,6 +359,22 @@ impl Identities {
         return self.network.calls();
         #[cfg(not(feature = "network"))]
         Vec::new()
+    }
+
+    /// As whom key services were called.
+    pub fn callers(&self) -> Vec<String> {
+        #[cfg(feature = "network")]
+        return self.network.callers();
+        #[cfg(not(feature = "network"))]
+        Vec::new()
+    }
+
+    /// Seconds that this machine's clock is ahead of the key service that answered last.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        #[cfg(feature = "network")]
+        return self.network.clock().ahead();
+        #[cfg(not(feature = "network"))]
+        None
     }
 
     /// What a kind keeps for the run, such as its clients and tokens: made when it is first asked for.

@@ -123,6 +123,17 @@ fn program(identities: &Identities) -> PathBuf {
     identities.environment().path(PROGRAM).unwrap_or_else(|| PathBuf::from(DEFAULT_PROGRAM))
 }
 
+/// The fingerprints of the secret keys in gpg's keyring, subkeys included: any of them may be named by a recipient.
+///
+/// # Errors
+/// Why gpg says nothing, in one line.
+pub fn secret_keys(identities: &Identities) -> std::result::Result<Vec<String>, String> {
+    let listed = identities.gpg.run(identities, &["--batch", "--list-secret-keys", "--with-colons"], b"")?;
+    let fingerprint =
+        |line: &str| line.strip_prefix("fpr:").map(|fields| fields.trim_matches(':').split(':').next_back().unwrap_or_default().to_owned());
+    Ok(String::from_utf8_lossy(&listed).lines().filter_map(fingerprint).collect())
+}
+
 /// The calls of gpg in this run.
 #[derive(Default)]
 pub struct Gpg {

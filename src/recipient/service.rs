@@ -33,6 +33,9 @@ pub trait KeyService: Sync {
     /// Where identities for the service are looked for on this machine, and what is there; asks no network.
     fn looked(&self, identities: &Identities) -> Vec<Looked>;
 
+    /// The permissions that wrapping and unwrapping need.
+    fn needs(&self) -> [&'static str; 2];
+
     /// What one does who should be able to open a file of this kind.
     fn next(&self) -> &'static str;
 }

@@ -12,6 +12,7 @@ A line `{"rules": […]}` on the standard input sets the rules and forgets what 
   times     only this many of them; else all
   reply     answers by the name in `replies.json`; or `status`, `headers`, `content`
   delay     seconds before anything else is done
+  clock     seconds that the `Date` of the answer is ahead
   fault     `silent`: no answer; `reset`: the connection breaks off; `truncated`: half of the server's answer
   change    fields of the server's JSON answer that get other values
 """
@@ -77,6 +78,7 @@ TARGET = urllib.parse.urlsplit(sys.argv[1])
 class Handler(serving.Handler):
     def do_any(self):
         record, rule = WATCH.begin(self.asked())
+        self.ahead = rule.get("clock", 0)
         try:
             time.sleep(rule.get("delay", 0))
             answer = self.answer_by(rule)
@@ -86,6 +88,9 @@ class Handler(serving.Handler):
         if answer:
             record["answered"] = answer[0]
             self.give(*answer, half=rule.get("fault") == "truncated")
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(time.time() + getattr(self, "ahead", 0))
 
     def asked(self):
         # Without a body a client of Azure only asks whose token it needs.

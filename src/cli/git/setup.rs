@@ -129,7 +129,18 @@ fn needs_network(document: &Document<'_>) -> bool {
     metadata.groups.iter().any(|group| !group.entries.iter().any(|entry| local(entry.kind)))
 }
 
-fn check(context: &Context, args: &Args, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
+/// How many files of a work tree are encrypted, and what is missing for git to compare and merge them.
+///
+/// # Errors
+/// `Unreadable` (2): git is in trouble.
+pub fn looked(context: &Context, repository: &Repository) -> Result<(usize, Vec<String>)> {
+    let files = Files::of(repository)?;
+    let configuration = Configuration { environment: &context.environment, folder: &repository.top, scope: Scope::Local };
+    let lacking = if files.encrypted == 0 { Vec::new() } else { lacking(context, repository, &configuration, &files)? };
+    Ok((files.encrypted, lacking))
+}
+
+fn lacking(context: &Context, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<Vec<String>> {
     let mut lacking: Vec<String> = Vec::new();
     // In CI nobody merges: what counts there is what is committed.
     let ci = context.environment.var("CI").is_some_and(|value| !value.is_empty());
@@ -140,6 +151,13 @@ fn check(context: &Context, args: &Args, repository: &Repository, configuration:
     }
     if !ci {
         lacking.extend(configuration.lacking()?.iter().map(|key| format!("git config {key} isn't set")));
+    }
+    Ok(lacking)
+}
+
+fn check(context: &Context, args: &Args, repository: &Repository, configuration: &Configuration<'_>, files: &Files) -> Result<()> {
+    let mut lacking = lacking(context, repository, configuration, files)?;
+    if context.environment.var("CI").is_none_or(|value| value.is_empty()) {
         lacking.extend(args.before().map(|before| hooks::lacking(configuration, before)).transpose()?.unwrap_or_default());
     }
     if lacking.is_empty() {

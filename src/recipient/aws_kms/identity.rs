@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_kms::Client;
-use aws_sdk_kms::config::Builder;
+use aws_sdk_kms::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
+use aws_sdk_kms::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kms::error::BoxError;
 use tokio::sync::OnceCell;
 
 use super::refusal::{Asked, Refusal, StayAway};
 use super::{Key, credentials};
 use crate::error::printable;
-use crate::recipient::network::{CONNECT, REPLY};
+use crate::recipient::network::{CONNECT, Clock, REPLY};
 use crate::recipient::{Identities, held};
 
 /// Where no better name is known.
@@ -71,9 +73,9 @@ impl Clients {
     }
 
     /// The client for a region.
-    pub fn client(&self, identity: &Identity, region: &str) -> Client {
+    pub fn client(&self, identity: &Identity, region: &str, clock: &Arc<Clock>) -> Client {
         let mut clients = held(&self.clients);
-        clients.entry((identity.who.clone(), region.to_owned())).or_insert_with(|| client(&identity.config, region)).clone()
+        clients.entry((identity.who.clone(), region.to_owned())).or_insert_with(|| client(&identity.config, region, clock)).clone()
     }
 }
 
@@ -100,12 +102,35 @@ async fn in_role(base: &Identity, role: &str, key: &Key, identities: &Identities
 }
 
 /// A client with the bounds of all services; it shares credentials with those for other regions.
-fn client(config: &SdkConfig, region: &str) -> Client {
+fn client(config: &SdkConfig, region: &str, clock: &Arc<Clock>) -> Client {
     let bounds = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(REPLY).operation_attempt_timeout(CONNECT + REPLY).build();
     let config = Builder::from(config)
         .region(Region::new(region.to_owned()))
         .timeout_config(bounds)
         .retry_config(credentials::retries())
-        .retry_classifier(StayAway);
+        .retry_classifier(StayAway)
+        .interceptor(Hearing(Arc::clone(clock)));
     Client::from_conf(config.build())
+}
+
+/// Notes what answers say of the time.
+#[derive(Debug)]
+struct Hearing(Arc<Clock>);
+
+impl Intercept for Hearing {
+    fn name(&self) -> &'static str {
+        "clock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date") {
+            self.0.heard(date);
+        }
+        Ok(())
+    }
 }

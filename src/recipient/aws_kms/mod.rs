@@ -59,6 +59,10 @@ impl KeyService for AwsKms {
         surroundings::looked(identities.environment())
     }
 
+    fn needs(&self) -> [&'static str; 2] {
+        [Action::Encrypt.permission(), Action::Decrypt.permission()]
+    }
+
     fn next(&self) -> &'static str {
         "if you may use one of these keys of AWS KMS, log in there (aws sso login, or the variables AWS_…) and try again"
     }
@@ -200,7 +204,7 @@ impl Request<'_> {
         identities: &Identities,
     ) -> std::result::Result<Zeroizing<Vec<u8>>, Refusal> {
         identities.network().count(TITLE, &identity.name);
-        let client = clients.client(identity, &self.key.region);
+        let client = clients.client(identity, &self.key.region, identities.network().clock());
         let (arn, bytes) = (&self.key.arn, Blob::new(self.bytes));
         let context = Some(self.key.context.clone()).filter(|context| !context.is_empty());
         let asked = || Asked::Key(self.action);

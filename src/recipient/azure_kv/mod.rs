@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::network::http::{self, Reply};
+use super::network::http::Reply;
 use super::refusal::Refusal;
 use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, held, wrapped_key};
 use crate::document::value::Value;
@@ -81,6 +81,10 @@ impl KeyService for AzureKv {
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
         credentials::looked(identities)
+    }
+
+    fn needs(&self) -> [&'static str; 2] {
+        ["Microsoft.KeyVault/vaults/keys/encrypt/action", "Microsoft.KeyVault/vaults/keys/decrypt/action"]
     }
 
     fn next(&self) -> &'static str {
@@ -180,7 +184,7 @@ impl<'v> Vault<'v> {
             None if *method == Method::POST => request.header("Content-Length", "0"),
             None => request,
         };
-        http::send(request).await.map_err(trouble)
+        self.identities.network().ask(request).await.map_err(trouble)
     }
 }
 
@@ -190,7 +194,8 @@ fn refused(reply: &Reply, operation: &str, key: &Key, token: &Token) -> Refusal 
     let why = printable(&format!("{} refused {operation} with {} as {}: {words}", key.vault, key.name, token.who));
     let next = match reply.status.as_u16() {
         403 if words.contains("ForbiddenByFirewall") => "let this machine's address through the vault's firewall".to_owned(),
-        401 | 403 => {
+        401 => "the token has expired or isn't for this vault: log in again (az login), and check this machine's clock".to_owned(),
+        403 => {
             format!("grant the role \"Key Vault Crypto User\" on the vault, or the key permission {operation} in its access policy")
         }
         404 => format!("az keyvault key list-versions --id {}/keys/{} shows what is there", key.bare_vault(), key.name),

@@ -9,7 +9,7 @@ use base64_simd::STANDARD;
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
-use super::network::http::{self, Reply};
+use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
 use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
 use crate::document::value::Value;
@@ -50,6 +50,10 @@ impl KeyService for GcpKms {
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
         credentials::looked(identities.environment())
+    }
+
+    fn needs(&self) -> [&'static str; 2] {
+        [ENCRYPT.permission, DECRYPT.permission]
     }
 
     fn next(&self) -> &'static str {
@@ -117,7 +121,7 @@ async fn post(method: &Method, key: &str, bytes: &[u8], session: &Session, ident
         request = request.header("x-goog-user-project", project);
     }
     identities.network().count(TITLE, &session.identity);
-    http::send(request).await.map_err(no_answer)
+    identities.network().ask(request).await.map_err(no_answer)
 }
 
 /// Where the service is: as SOPS's variables say, in the universe of the identity, or in the public one.

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use super::network::Trouble;
-use super::network::http::{self, Reply};
+use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
 use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
 use crate::document::value::Value;
@@ -51,6 +51,10 @@ impl KeyService for HcVault {
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
         settings::looked(identities.environment())
+    }
+
+    fn needs(&self) -> [&'static str; 2] {
+        ["update on ENGINE/encrypt/KEY", "update on ENGINE/decrypt/KEY"]
     }
 
     fn next(&self) -> &'static str {
@@ -122,7 +126,7 @@ impl Call<'_> {
             request = request.header("X-Vault-Namespace", namespace);
         }
         self.identities.network().count(TITLE, &format!("{} at {}", token.place, self.key.address));
-        http::send(request).await.map_err(trouble)
+        self.identities.network().ask(request).await.map_err(trouble)
     }
 
     fn namespace(&self) -> Option<HeaderValue> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode};
 use zeroize::Zeroizing;
@@ -59,6 +59,18 @@ impl Network {
             return Err(Trouble::Broken("it holds no PEM certificate".to_owned()));
         }
         self.own_client(|builder| Ok(builder.tls_certs_merge(certificates)))
+    }
+
+    /// Asks a key service, as [`send`] does, and notes what its answer says of the time.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub async fn ask(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+        let reply = send(request).await?;
+        if let Some(date) = reply.headers.get(DATE).and_then(|date| date.to_str().ok()) {
+            self.clock.heard(date);
+        }
+        Ok(reply)
     }
 
     /// A client of its own, for a service with settings of its own; bounds in time and the refusal of redirects stay unless

@@ -1,18 +1,20 @@
 //! The network of a run: off until a key service is asked for the first time, then one runtime and one HTTP client for all
 //! of them. Calls are bounded in time and tries, and counted.
 
+mod clock;
 #[cfg(feature = "http")]
 pub mod http;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Outcome, held};
 use crate::error::{Error, Kind, printable};
+pub use clock::Clock;
 
 /// A service that can't be connected within this time isn't there.
 pub const CONNECT: Duration = Duration::from_secs(2);
@@ -79,6 +81,7 @@ pub struct Network {
     #[cfg(feature = "http")]
     direct_client: OnceLock<Result<reqwest::Client, String>>,
     calls: Mutex<BTreeMap<(&'static str, String), usize>>,
+    clock: Arc<Clock>,
 }
 
 impl Network {
@@ -113,6 +116,16 @@ impl Network {
     /// Notes a call of `service` (by its title) as `identity`, which never holds a token.
     pub fn count(&self, service: &'static str, identity: &str) {
         *held(&self.calls).entry((service, identity.to_owned())).or_default() += 1;
+    }
+
+    /// As whom services were called so far.
+    pub fn callers(&self) -> Vec<String> {
+        held(&self.calls).keys().map(|(_, identity)| printable(identity)).collect()
+    }
+
+    /// What the answers of services said of the time.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
     }
 
     /// How often each service was called as whom: `AWS KMS: 3 calls as …`.
