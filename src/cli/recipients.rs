@@ -1,5 +1,7 @@
 //! `kveil recipients`.
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Action {
+    Explain(explain::Args),
     /// Show which recipient can open which file; no key is needed
     List {
         #[command(flatten)]
@@ -93,6 +96,7 @@ struct Files {
 /// Those of opening and writing; several files: their common code, else 1.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     match &args.action {
+        Action::Explain(args) => explain::run(args),
         Action::List { files, format } => list(context, files, format),
         Action::Add { recipient, files, change } => self::change(context, files, recipient, change, Direction::In),
         Action::Remove { recipient, files, change } => self::change(context, files, recipient, change, Direction::Out),

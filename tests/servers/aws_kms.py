@@ -158,6 +158,12 @@ credential_process = {command}
     return {"AWS_CONFIG_FILE": serving.write("config", config), "AWS_SHARED_CREDENTIALS_FILE": serving.write("credentials", credentials)}
 
 
+def obey(command):
+    """A command `{"policy": JSON}` gives the variables of a user who may do just what the policy says."""
+    key = user(uuid.uuid4().hex, command["policy"])
+    return {"AWS_ACCESS_KEY_ID": key[0], "AWS_SECRET_ACCESS_KEY": key[1]}
+
+
 def about(url):
     secret, nobody = user("sops", MAY), user("nobody")
     IAM.create_role("sops", json.dumps(TRUST), "/", None, "", [], None)
@@ -198,7 +204,7 @@ def serve():
     app.credentials = role_credentials()
     check_signatures()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    serving.ready(url, described)
+    serving.ready(url, described, obey)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,3 @@
+path "transit/decrypt/sops" {
+  capabilities = ["update"]
+}
