@@ -4,6 +4,8 @@ Time is that of the whole process, from spawn to reap; memory is its maximum res
 `spawn/`."""
 
 import argparse
+import contextlib
+import json
 import os
 import random
 import re
@@ -40,6 +42,7 @@ def documents(count):
 class Lab:
     def __init__(self, options):
         self.options = options
+        self.servers = []
         self.dir = tempfile.mkdtemp(prefix="kveil-compare-")
         key = os.path.join(self.dir, "key.txt")
         subprocess.run([options.keygen, "-o", key], check=True, capture_output=True)
@@ -50,6 +53,25 @@ class Lab:
             "PATH": os.environ["PATH"], "HOME": self.dir, "SOPS_AGE_KEY_FILE": key, "SOPS_DISABLE_VERSION_CHECK": "1",
             "ROPS_AGE": identity,
         }
+
+    def close(self):
+        for server in reversed(self.servers):
+            server.stdin.close()
+            server.wait()
+
+    def serve(self, program, *arguments):
+        """Starts one of the tests' servers, which ends with this process; gives what tells it something, and its ready line."""
+        folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/servers")
+        argv = [self.options.servers, "-B", os.path.join(folder, program), *arguments]
+        server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.servers.append(server)
+        ready = json.loads(server.stdout.readline())
+
+        def tell(command):
+            print(json.dumps(command), file=server.stdin, flush=True)
+            return json.loads(server.stdout.readline())
+
+        return tell, ready
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -105,12 +127,14 @@ def main():
     for name in ("--kveil", "--sops", "--keygen", "--spawn"):
         parser.add_argument(name, required=True)
     parser.add_argument("--rops")
+    parser.add_argument("--servers", help="the Python of the tests' servers; without it no row about key services")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rows", default="")
     options = parser.parse_args()
     lab = Lab(options)
     try:
-        sys.exit(compare(lab, options))
+        with contextlib.closing(lab):
+            sys.exit(compare(lab, options))
     finally:
         shutil.rmtree(lab.dir, ignore_errors=True)
 
@@ -160,6 +184,8 @@ def compare(lab, options):
     rows += verbs(lab, options, encrypt)
     rows.append(merge(lab, options))
     rows += reviews(lab, options)
+    if options.servers:
+        rows += services(lab, options)
     rows = [row for row in rows if re.search(options.rows, row.name) and not (options.quick and row.slow)]
     if not rows:
         raise SystemExit("no row of that name")
@@ -293,6 +319,49 @@ def reviews(lab, options):
         return [*within, *([options.kveil, "diff", "HEAD~1", "HEAD"] if tool == "kveil" else peer)], None
 
     return [Row("diff of a commit that touches 200 files", diff, 7, 1, must=30, prepare=prepare, codes=(0, 1))]
+
+
+def services(lab, options):
+    """200 files under one key of a service that takes 50 ms to answer: each with a data key of its own, then all with the same."""
+    count, share = 200, 40
+    folders = {"own": "a data key each", "same": "the same data key"}
+    told = []
+
+    def start():
+        _, server = lab.serve("gcp_kms.py")
+        tell, proxy = lab.serve("faults.py", server["url"])
+        way = server["always"] | next(iter(server["ways"].values()))
+        lab.env.update({name: value.replace(server["url"], proxy["url"]) for name, value in way.items()})
+        recipient = server["recipients"]["key"]
+        for folder in folders:
+            os.makedirs(lab.path(folder))
+            names = [f"{folder}/f-{n:03}.yaml" for n in range(count)]
+            for n, name in enumerate(names):
+                lab.write(name, secret(4, f"key-{n}", random.Random(n)))
+            lab.run([options.kveil, "encrypt", "-i", "--gcp-kms", recipient, *(names if folder == "own" else names[:1])])
+            for name in names[1:] if folder == "same" else []:
+                shutil.copy(lab.path(names[0]), lab.path(name))
+            lab.write(f"{folder}.txt", "\n".join(names[:share]))
+        told.append(tell)
+
+    def row(folder):
+        names = [f"{folder}/f-{n:03}.yaml" for n in range(count)]
+
+        def prepare(tool):
+            if not told:
+                start()
+            calls = len(told[0]({})["requests"])
+            # The run before this one was kveil's if it was sops's turn.
+            if tool == "sops" and calls != (1 if folder == "same" else count):
+                raise RuntimeError(f"kveil asked {calls} times for {folders[folder]}")
+            told[0]({"rules": [{"delay": 0.05}]})
+
+        loop = [shutil.which("xargs"), "-n1", options.sops, "decrypt"]
+        command = lambda tool: ([options.kveil, "decrypt", *names], None) if tool == "kveil" else (loop, lab.path(f"{folder}.txt"))
+        name = f"decrypt {count} files under one key 50 ms away, {folders[folder]}"
+        return Row(name, command, 5, 1, must=10, scale=count / share, prepare=prepare)
+
+    return [row(folder) for folder in folders]
 
 
 def merge(lab, options):

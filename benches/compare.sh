@@ -37,6 +37,8 @@ done
 
 [ -x "$tools/bin/sops" ] || GOBIN=$tools/bin go install "github.com/getsops/sops/v3/cmd/sops@$SOPS"
 [ -x "$tools/bin/age-keygen" ] || GOBIN=$tools/bin go install "filippo.io/age/cmd/age-keygen@$AGE"
+# The key services of the tests, if tests/run.sh has installed what they need.
+[ ! -x "$tools/servers-venv/bin/python" ] || arguments+=(--servers "$tools/servers-venv/bin/python")
 cargo build --release --quiet
 (cd benches/spawn && go build -o "$tools/bin/kveil-bench-spawn" .)
 exec python3 benches/compare.py --spawn "$tools/bin/kveil-bench-spawn" --kveil "$CARGO_TARGET_DIR/release/kveil" --sops "$tools/bin/sops" --keygen "$tools/bin/age-keygen" \
