@@ -34,5 +34,6 @@ pub mod git;
 pub mod tree;
 
 pub mod diagnosis;
+pub mod deploy;
 
 pub mod cli;

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SOPS=v3.13.3 AGE=v1.3.2
+readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR/tools/bin"
@@ -49,10 +49,11 @@ peer() {
 
 install_peers() {
     if ! have go; then
-        missing go "the peers (sops, age and its plugins) are built with it"
+        missing go "the peers (sops, age and its plugins, kustomize) are built with it"
         return
     fi
     peer sops github.com/getsops/sops/v3 github.com/getsops/sops/v3/cmd/sops "$SOPS"
+    peer kustomize sigs.k8s.io/kustomize/kustomize/v5 sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE"
     local program
     for program in cmd/age cmd/age-keygen cmd/age-plugin-batchpass extra/age-plugin-pq extra/age-plugin-tag; do
         peer "${program##*/}" filippo.io/age "filippo.io/age/$program" "$AGE"

@@ -6,9 +6,8 @@ use clap::Args;
 
 use super::argv;
 use super::context::Context;
-use crate::document::binary::Binary;
-use crate::document::json::Json;
-use crate::document::{self, Document, Format};
+use crate::document::detect::BINARY;
+use crate::document::{self, Format};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::SelectorKind;
 use crate::recipient::{self, RecipientSpec};
@@ -112,13 +111,13 @@ impl Types {
 
     /// As [`Types::input`].
     pub fn format(&self, name: &str, text: &str) -> &'static dyn Format {
-        self.named(name).or_else(|| by_text(text)).unwrap_or(&BINARY)
+        self.named(name).or_else(|| document::format_by_text(text)).unwrap_or(&BINARY)
     }
 
     /// The format of a plain file: as that of an encrypted one, but its text says nothing, unless it is encrypted already:
     /// then it is read as such, and refused, where `careful`.
     pub fn plain_input(&self, name: &str, bytes: &[u8], careful: bool) -> &'static dyn Format {
-        let encrypted = || std::str::from_utf8(bytes).ok().filter(|_| careful).and_then(by_text);
+        let encrypted = || std::str::from_utf8(bytes).ok().filter(|_| careful).and_then(document::format_by_text);
         self.named(name).or_else(encrypted).unwrap_or(&BINARY)
     }
 
@@ -142,32 +141,6 @@ impl Types {
         let wanted = self.output_type.as_deref().and_then(document::format_by_name);
         wanted.or_else(|| document::format_by_path(name)).unwrap_or(if strict { &BINARY } else { input })
     }
-}
-
-/// The format of files that no other one claims.
-static BINARY: Binary = Binary;
-
-/// Names say little in practice, but encrypted files show their metadata: a JSON object with the key `sops`, a line
-/// `sops:`, a section `[sops]`, lines `sops_version=`.
-fn by_text(text: &str) -> Option<&'static dyn Format> {
-    if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
-        let whole = BINARY.parse(text).ok().filter(|document| document.block_key(&document.parts[0]).is_some())?;
-        return Some(if is_envelope(&whole) { &BINARY } else { &Json });
-    }
-    let line = |wanted: &str| text.lines().any(|line| line.trim_end() == wanted);
-    let name = match text {
-        _ if line("sops:") => "yaml",
-        _ if line("[sops]") => "ini",
-        _ if text.starts_with("sops_version=") || text.contains("\nsops_version=") => "dotenv",
-        _ => return None,
-    };
-    document::format_by_name(name)
-}
-
-/// Whether an encrypted JSON file holds nothing but the content of a binary one.
-fn is_envelope(document: &Document<'_>) -> bool {
-    let root = document.parts.first().map_or(document::NONE, |part| part.root);
-    root != document::NONE && document.entries(root).count() == 2 && BINARY.content(document).is_some()
 }
 
 /// Which kinds of recipients are asked first.

@@ -22,12 +22,17 @@ mod filestatus;
 mod flags;
 mod git;
 mod groups;
+mod guard;
 mod identities;
 mod in_place;
 #[cfg(feature = "age")]
 mod init;
+mod install;
+mod jail;
 #[cfg(feature = "age")]
 mod keygen;
+mod krm;
+mod kustomize;
 mod left;
 mod man;
 mod paths;
@@ -114,6 +119,10 @@ pub static COMMANDS: &[Command] = &[
     command!("git", git),
     command!("resolve", resolve),
     command!("resign", resign),
+    command!("krm", krm),
+    command!("guard", guard),
+    command!("kustomize", kustomize),
+    command!("install", install),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),
@@ -138,7 +147,7 @@ fn whole(program: &'static str) -> clap::Command {
 
 /// Runs the command line `args` (the program's name first) and gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = krm::as_plugin(args.into_iter().collect());
     let program = args.first().map_or_else(|| "kveil".to_owned(), |name| name.to_string_lossy().into_owned());
     let verbose = args.iter().any(|arg| arg == "--verbose" || arg == "-verbose" || arg == "-v");
     let context = Context::of_process(&program, verbose);

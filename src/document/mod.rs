@@ -10,6 +10,7 @@ pub mod bytes;
 mod carry;
 pub mod change;
 mod comment;
+pub mod detect;
 pub mod dotenv;
 pub mod edit;
 pub mod example;
@@ -39,6 +40,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::secret::Secret;
+pub use detect::format_by_text;
 pub use format::Format;
 use render::Style;
 use resolve::{ResolveError, Scalar};

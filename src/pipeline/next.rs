@@ -92,6 +92,13 @@ impl Opened<'_> {
         values.chain(comments).collect()
     }
 
+    /// Its tokens by the key path they stand at, with what they say.
+    pub fn tokens(&self) -> impl Iterator<Item = (String, &str, Type, &[u8])> {
+        let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
+        let own = pairs.filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
+        own.map(|(leaf, plain)| (self.document.key_path(leaf.node), self.document.text(leaf.node), plain.value.kind, &*plain.value.bytes))
+    }
+
     /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.
     pub fn is_signed(&self) -> bool {
         self.reading.signed.is_some()

@@ -186,6 +186,14 @@ mod unix {
         path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
     }
 
+    /// Puts a program into another place, too: as a link.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn put_program(program: &Path, to: &Path) -> std::io::Result<()> {
+        std::os::unix::fs::symlink(program, to)
+    }
+
     /// Makes a named pipe that only its owner can open.
     ///
     /// # Errors
@@ -393,6 +401,14 @@ mod other {
     /// Whether a file is a program; names without `.exe` stand for those with it.
     pub fn is_program(path: &Path) -> bool {
         path.is_file() || path.with_extension("exe").is_file()
+    }
+
+    /// Puts a program into another place, too: as a copy, since links need a privilege here.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put_program(program: &Path, to: &Path) -> std::io::Result<()> {
+        std::fs::copy(program, to.with_extension("exe")).map(drop)
     }
 
     /// There are no named pipes in the file system here.

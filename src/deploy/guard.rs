@@ -1,0 +1,210 @@
+//! The guard: no manifest that still holds ciphertext goes on to a cluster.
+//!
+//! Ciphertext shows as a `sops` block, as a token (`ENC[…]`) in place of a value, or hides inside the strings of `data`,
+//! `binaryData` and `stringData`: kustomize's generators take encrypted files for data like any other.
+
+use super::resource_list;
+use crate::document::{Document, Format, Kind as NodeKind, NONE, NodeId, Role, format_by_text, json, yaml};
+use crate::error::{Error, Kind, Result};
+use crate::kubernetes::{self, Object, decoded};
+use crate::seal::value::Token;
+
+/// Lets an object through: its value says why.
+pub const ALLOW: &str = "kveil.dev/allow-encrypted";
+/// Fields whose strings may hold whole files.
+const HOLDERS: [&str; 3] = ["data", "binaryData", "stringData"];
+const TOKEN: &[u8] = b"ENC[AES256_GCM,";
+
+/// What the guard found.
+#[derive(Default)]
+pub struct Verdict {
+    /// How many objects there are.
+    pub objects: usize,
+    /// Ciphertext: object and key path, and what it is.
+    pub found: Vec<(String, &'static str)>,
+    /// Objects that hold ciphertext and may: their titles and why.
+    pub allowed: Vec<String>,
+}
+
+/// Looks at rendered manifests: YAML documents, or JSON.
+///
+/// # Errors
+/// `Unreadable` (2) for text that can't be read.
+pub fn manifests(text: &str) -> Result<Verdict> {
+    let is_json = text.trim_start().starts_with('{');
+    let document = if resource_list::is_blank(text) {
+        return Ok(Verdict::default());
+    } else if is_json && let Ok(document) = json::Json.parse_plain(text) {
+        document
+    } else {
+        yaml::Yaml.parse_plain(text)?
+    };
+    let roots: Vec<NodeId> = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE).collect();
+    Ok(objects(&document, &roots))
+}
+
+/// Looks at the objects of a document.
+pub fn objects(document: &Document<'_>, roots: &[NodeId]) -> Verdict {
+    let mut verdict = Verdict::default();
+    for root in roots {
+        verdict.look(document, *root);
+    }
+    verdict
+}
+
+impl Verdict {
+    /// The error that ciphertext is.
+    ///
+    /// # Errors
+    /// `Generic` (1) with object and key path of each.
+    pub fn settle(&self) -> Result<()> {
+        const SHOWN: usize = 20;
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        let message = "ciphertext is left in the manifests: it would be deployed as it is".to_owned();
+        let mut error = Error::new(Kind::Generic, message);
+        for (place, what) in self.found.iter().take(SHOWN) {
+            error = error.hint(format!("{place}: {what}"));
+        }
+        if self.found.len() > SHOWN {
+            error = error.hint(format!("and {} more", self.found.len() - SHOWN));
+        }
+        Err(error
+            .hint("decrypt while rendering: kveil build DIR, or a plugin; kustomize skips plugins in silence without --enable-exec")
+            .hint(format!("an object that is meant to hold ciphertext says so: annotation {ALLOW}: <reason>")))
+    }
+
+    fn look(&mut self, document: &Document<'_>, root: NodeId) {
+        if document.node(root).kind != NodeKind::Mapping {
+            return self.objects += usize::from(!document.text(root).is_empty() || document.node(root).is_collection());
+        }
+        let object = kubernetes::object(document, root);
+        let items = document.get(root, "items").filter(|items| document.node(*items).kind == NodeKind::Sequence);
+        if let Some(items) = items.filter(|_| object.is_some_and(|object| object.kind.ends_with("List"))) {
+            return document.children(items).for_each(|item| self.look(document, item));
+        }
+        self.objects += 1;
+        let title = object.map_or_else(|| "a document without a kind".to_owned(), title);
+        let found = ciphertext(document, root);
+        match reason(document, root, object.as_ref()) {
+            Some(reason) if !found.is_empty() => self.allowed.push(format!("{title}: {reason}")),
+            Some(_) => {}
+            None => self.found.extend(found.into_iter().map(|(path, what)| (format!("{title}, {path}"), what))),
+        }
+    }
+}
+
+/// Kind, namespace and name.
+pub fn title(object: Object<'_>) -> String {
+    match object.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", object.kind, object.name.unwrap_or_default()),
+        None => object.title(),
+    }
+}
+
+/// Why an object may hold ciphertext.
+fn reason(document: &Document<'_>, root: NodeId, object: Option<&Object<'_>>) -> Option<String> {
+    if let Some(object) = object.filter(|object| object.kind == "SopsSecret") {
+        return Some(format!("{} is decrypted by its controller", object.kind));
+    }
+    let annotations = document.get(root, "metadata").and_then(|metadata| document.get(metadata, "annotations"))?;
+    let reason = document.text(document.get(annotations, ALLOW)?);
+    (!reason.trim().is_empty()).then(|| reason.to_owned())
+}
+
+/// Where ciphertext stands below an object's root, and what it is.
+fn ciphertext(document: &Document<'_>, root: NodeId) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    let top = document.key_path(root);
+    let block = document.get(root, "sops");
+    let mac = block.and_then(|block| document.get(block, "mac")).filter(|mac| document.text(*mac).starts_with("ENC["));
+    if mac.is_some() {
+        found.push(("sops".to_owned(), "the metadata of an encrypted file"));
+    }
+    let block = block.filter(|_| mac.is_some()).map_or(0..0, |block| block..document.node(block).end);
+    for id in (root..document.node(root).end).filter(|id| !block.contains(id)) {
+        let node = document.node(id);
+        if node.kind != NodeKind::Scalar || !matches!(node.role, Role::Value | Role::Item) {
+            continue;
+        }
+        if let Some(what) = of_scalar(document, id) {
+            let path = document.key_path(id);
+            let path = path.strip_prefix(&top).unwrap_or(&path).trim_start_matches('.').to_owned();
+            found.push((path, what));
+        }
+    }
+    found
+}
+
+fn of_scalar(document: &Document<'_>, id: NodeId) -> Option<&'static str> {
+    let text = document.text(id);
+    if Token::parse(text).is_some() {
+        return Some("an encrypted value");
+    }
+    let holder = document.node(id).parent;
+    let held = holder != NONE && document.node(holder).role == Role::Value && HOLDERS.contains(&document.key_text(holder - 1));
+    if !held || document.node(id).role != Role::Value {
+        return None;
+    }
+    if document.key_text(id - 1) == "sops_mac" {
+        return Some("an entry of an encrypted dotenv file");
+    }
+    let hidden = |bytes: &[u8]| {
+        let whole = std::str::from_utf8(bytes).is_ok_and(|text| format_by_text(text).is_some());
+        whole || memchr::memmem::find(bytes, TOKEN).is_some()
+    };
+    let decoded = || decoded::decode(text).is_some_and(|bytes| hidden(&bytes));
+    (hidden(text.as_bytes()) || decoded()).then_some("an encrypted file, or a part of one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENC: &str = "ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]";
+
+    fn found(text: &str) -> Vec<String> {
+        let verdict = manifests(&text.replace("ENC", ENC)).unwrap();
+        verdict.found.iter().map(|(place, _)| place.clone()).collect()
+    }
+
+    #[test]
+    fn ciphertext_is_found_wherever_it_stands() {
+        let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+        assert_eq!(found(&format!("{head}data:\n  k: ENC\n")), ["Secret a, data.k"]);
+        assert_eq!(found(&format!("{head}stringData: {{l: \"x ENC\"}}\n")), ["Secret a, stringData.l"]);
+        assert_eq!(found(&format!("{head}data: {{}}\nsops: {{mac: \"ENC\", age: [{{enc: x}}]}}\n")), ["Secret a, sops"]);
+        assert_eq!(found(&format!("{head}data: {{sops_mac: eA==}}\n")), ["Secret a, data.sops_mac"]);
+        let inside = decoded::encode(format!("a: {ENC}\nsops:\n    mac: {ENC}\n").as_bytes());
+        assert_eq!(found(&format!("{head}data: {{f: {}}}\n", inside.as_str())), ["Secret a, data.f"]);
+        let list =
+            "apiVersion: v1\nkind: List\nitems:\n- kind: X\n  apiVersion: v1\n  metadata: {name: n, namespace: s}\n  spec: [b, \"ENC\"]\n";
+        assert_eq!(found(list), ["X s/n, spec[1]"]);
+        assert_eq!(found("{\"apiVersion\": \"v1\", \"kind\": \"X\", \"a\": \"ENC\"}"), ["X, a"]);
+    }
+
+    #[test]
+    fn text_about_ciphertext_is_none() {
+        assert!(found("apiVersion: v1\nkind: X\nspec: {doc: 'values look like ENC[AES256_GCM,…]', sops: {mac: x}}\nsops: 1\n").is_empty());
+    }
+
+    #[test]
+    fn objects_that_may_hold_ciphertext_are_listed() {
+        let text = format!(
+            "apiVersion: isindir.github.com/v1\nkind: SopsSecret\nspec: {ENC}\n---\napiVersion: v1\nkind: X\nmetadata: {{name: n, annotations: {{{ALLOW}: opened later}}}}\na: {ENC}\n"
+        );
+        let verdict = manifests(&text).unwrap();
+        assert!(verdict.found.is_empty() && verdict.settle().is_ok());
+        assert_eq!(verdict.allowed, ["SopsSecret: SopsSecret is decrypted by its controller", "X n: opened later"]);
+        let without_reason = text.replace("opened later", "''");
+        assert!(manifests(&without_reason).unwrap().settle().is_err());
+    }
+
+    #[test]
+    fn nothing_is_no_object() {
+        for text in ["", "---\n", "# c\n", "---\n---\n"] {
+            assert_eq!(manifests(text).unwrap().objects, 0, "{text}");
+        }
+    }
+}
