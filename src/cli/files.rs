@@ -108,6 +108,24 @@ pub fn each<T: Send>(context: &Context, count: usize, work: impl Fn(usize) -> T 
     each_with(context, count, IN_FLIGHT, work)
 }
 
+/// All results, or the first error; the others are said, too.
+///
+/// # Errors
+/// The first.
+pub fn all<T>(context: &Context, results: Vec<Result<T>>) -> Result<Vec<T>> {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(result) => done.push(result),
+            Err(error) => errors.push(error),
+        }
+    }
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(done) };
+    errors.for_each(|error| report::error(context, &error));
+    Err(first)
+}
+
 fn each_with<T: Send>(context: &Context, count: usize, workers: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let workers = count.min(workers);
     if workers < 2 {

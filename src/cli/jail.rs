@@ -21,12 +21,13 @@ pub struct Jail {
 }
 
 impl Jail {
-    /// The top level of git around the current directory, else `KVEIL_ROOT`, else the current directory.
+    /// The top level of git around `folder`, else `KVEIL_ROOT`, else `folder`.
     ///
     /// # Errors
     /// `Generic` (1) if `KVEIL_ROOT` isn't there.
-    pub fn of(context: &Context) -> Result<Jail> {
-        let here = std::fs::canonicalize(&context.directory).unwrap_or_else(|_| context.directory.clone());
+    pub fn of(context: &Context, folder: &Path) -> Result<Jail> {
+        let folder = context.directory.join(folder);
+        let here = std::fs::canonicalize(&folder).unwrap_or(folder);
         if let Some(top) = top_level(&here) {
             return Ok(Jail { root: top, is_guess: false });
         }
@@ -36,6 +37,11 @@ impl Jail {
         let root = std::fs::canonicalize(&named)
             .map_err(|why| Error::new(Kind::Generic, format!("{VARIABLE} is {}, which can't be entered: {why}", named.display())))?;
         Ok(Jail { root, is_guess: false })
+    }
+
+    /// The root, unless it is a guess.
+    pub fn named(&self) -> Option<&Path> {
+        Some(self.root.as_path()).filter(|_| !self.is_guess)
     }
 
     /// The file at `path`, seen from `folder`, if it lies below the root, links resolved.

@@ -90,7 +90,12 @@ fn of_input(context: &Context, args: &Args, caller: Caller) -> Result<Zeroizing<
             resource_list::config(&text)?
         }
     };
-    let run = Run { context, identities: identities::of(context, &args.common), order: args.order.kinds()?, jail: Jail::of(context)? };
+    let run = Run {
+        context,
+        identities: identities::of(context, &args.common),
+        order: args.order.kinds()?,
+        jail: Jail::of(context, Path::new(""))?,
+    };
     let text = match Function::read(&config)? {
         Function::Generate(generator) => run.generate(&generator).map(|objects| resource_list::generated(&objects, caller)),
         Function::Decrypt(integrity) => run.decrypt(&resources, integrity, caller),
@@ -116,7 +121,7 @@ impl Run<'_> {
         let paths = generator.paths();
         let opened = files::each(self.context, paths.len(), |at| self.file(generator, paths[at]).map_err(|error| error.in_file(paths[at])));
         let mut found = Files::new();
-        for (path, file) in paths.iter().zip(first_error(self.context, opened)?) {
+        for (path, file) in paths.iter().zip(files::all(self.context, opened)?) {
             found.insert((*path).to_owned(), file);
         }
         generator.objects(&found)
@@ -139,7 +144,7 @@ impl Run<'_> {
         }
         let to_open = work.to_open(&originals);
         let opened = files::each(self.context, to_open.len(), |at| to_open[at].open(&self.identities, &self.order));
-        let opened: Vec<Unsealed> = first_error(self.context, opened)?;
+        let opened: Vec<Unsealed> = files::all(self.context, opened)?;
         opened.iter().flat_map(|unsealed| &unsealed.notes).for_each(|note| report::warning(self.context, note));
         let text = resources.with(&work.done(&originals, &opened)?);
         let result = Resources::read(&text, caller)?;
@@ -187,19 +192,4 @@ impl Run<'_> {
             found.insert(mac.to_owned(), sealed);
         }
     }
-}
-
-/// All results, or the first error; the others are said, too.
-fn first_error<T>(context: &Context, results: Vec<Result<T>>) -> Result<Vec<T>> {
-    let (mut done, mut errors) = (Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(result) => done.push(result),
-            Err(error) => errors.push(error),
-        }
-    }
-    let mut errors = errors.into_iter();
-    let Some(first) = errors.next() else { return Ok(done) };
-    errors.for_each(|error| report::error(context, &error));
-    Err(first)
 }

@@ -3,6 +3,7 @@
 
 mod argv;
 mod ask;
+mod build;
 mod clock;
 mod completion;
 mod config;
@@ -119,6 +120,7 @@ pub static COMMANDS: &[Command] = &[
     command!("git", git),
     command!("resolve", resolve),
     command!("resign", resign),
+    command!("build", build),
     command!("krm", krm),
     command!("guard", guard),
     command!("kustomize", kustomize),

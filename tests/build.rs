@@ -1,0 +1,218 @@
+//! `kveil build` with the real kustomize: what Flux decrypts is decrypted, nothing is left behind, and what can't be
+//! decrypted isn't built.
+#![cfg(all(unix, feature = "age"))]
+
+mod sandbox;
+
+use sandbox::{Done, RECIPIENT_1, Sandbox, link, tool};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// A sandbox whose `PATH` holds kustomize; `None` without it.
+fn sandbox() -> Option<Sandbox> {
+    let kustomize = tool("kustomize")?;
+    let sandbox = Sandbox::with_identity();
+    link(&kustomize, &bin(&sandbox).join("kustomize"));
+    sandbox.shell("git init -q").run().ok();
+    Some(sandbox)
+}
+
+fn bin(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().parent().unwrap().join("bin")
+}
+
+fn encrypted(sandbox: &Sandbox, name: &str, plain: &str) {
+    sandbox.write(name, plain);
+    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
+}
+
+/// A program of that name in the `PATH`.
+fn script(sandbox: &Sandbox, name: &str, body: &str) {
+    let path = bin(sandbox).join(name);
+    let _ = std::fs::remove_file(&path);
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn build(sandbox: &Sandbox, flags: &str) -> Done {
+    sandbox.shell(&format!("kveil build {flags}")).run()
+}
+
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  user: alice\n  password: 'hunter2: #x'\n";
+
+/// An overlay over a base and a component, with every kind of file that Flux decrypts; and the same in clear, in `plain/`.
+fn tree(sandbox: &Sandbox) {
+    sandbox.write("base/kustomization.yaml", "resources: [secret.yaml, plain.yaml]\nsecretGenerator:\n- name: app\n  files: [conf.json, key=bin.dat]\n  envs: [app.env]\nconfigMapGenerator:\n- name: c\n  files: [note.txt]\n");
+    sandbox.write("base/plain.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\n");
+    sandbox.write("base/note.txt", "note");
+    sandbox.write(
+        "comp/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches: [{path: patch.yaml, target: {kind: Secret, name: db}}]\n",
+    );
+    sandbox.write("over/kustomization.yaml", "resources: [../base]\ncomponents: [../comp]\nnamePrefix: p-\n");
+    let two = format!("# note\n{SECRET}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: tls}}\ndata: {{k: aHVudGVyMg==}}\n");
+    let patch = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {extra: hunter3}\n";
+    let files = [
+        ("base/secret.yaml", two.as_str()),
+        ("base/conf.json", "{\"a\": \"hunter2\"}\n"),
+        ("base/bin.dat", "\u{1}x"),
+        ("base/app.env", "Z=1\nA=b\n"),
+        ("comp/patch.yaml", patch),
+    ];
+    for (name, text) in files {
+        sandbox.write(name, text);
+    }
+    sandbox.shell("mkdir plain && cp -r base comp over plain").run().ok();
+    for (name, text) in files {
+        encrypted(sandbox, name, text);
+    }
+}
+
+#[test]
+fn a_build_gives_what_plain_files_give() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    let want = sandbox.shell("kustomize build plain/over").run().text();
+    assert_eq!(build(&sandbox, "over").text(), want);
+    assert!(want.contains("hunter3"));
+    let labelled = sandbox.shell("kustomize build plain/over --enable-alpha-plugins").run().text();
+    assert_eq!(build(&sandbox, "over -- --enable-alpha-plugins").text(), labelled);
+    // Also from within, and outside of git, where the root is what all have in common.
+    assert_eq!(sandbox.shell("cd over && kveil build").run().text(), want);
+    std::fs::remove_dir_all(sandbox.path(".git")).unwrap();
+    assert_eq!(build(&sandbox, "over").text(), want);
+}
+
+#[test]
+fn kubectl_builds_where_there_is_no_kustomize() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    let want = build(&sandbox, "over").text();
+    let kustomize = tool("kustomize").unwrap();
+    std::fs::remove_file(bin(&sandbox).join("kustomize")).unwrap();
+    script(&sandbox, "kubectl", &format!("test \"$1\" = kustomize && shift && exec {} build \"$@\"", kustomize.display()));
+    let path = format!("PATH={}", bin(&sandbox).display());
+    assert_eq!(sandbox.shell(&format!("{path} kveil build over")).run().text(), want);
+    std::fs::remove_file(bin(&sandbox).join("kubectl")).unwrap();
+    let said = sandbox.shell(&format!("{path} kveil build over")).run().refused(1);
+    assert!(said.contains("neither kustomize nor kubectl can be run") && said.contains("--kustomize PROGRAM"), "{said}");
+    assert_eq!(build(&sandbox, &format!("over --kustomize {}", kustomize.display())).text(), want);
+}
+
+#[test]
+fn placeholders_need_no_key() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    std::fs::remove_dir_all(sandbox.home().join(".config")).unwrap();
+    let said = build(&sandbox, "over").refused(128);
+    assert!(said.contains("base/app.env") || said.contains("base/secret.yaml"), "{said}");
+    let text = build(&sandbox, "over --placeholders").text();
+    assert!(text.contains("password: placeholder") && text.contains("extra: placeholder") && !text.contains("ENC["), "{text}");
+}
+
+#[test]
+fn what_is_not_decrypted_is_not_printed() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    // As in Flux, files of a ConfigMap aren't secrets: left encrypted, they stop the build.
+    encrypted(&sandbox, "base/note.txt", "hunter2");
+    let said = build(&sandbox, "over").refused(1);
+    assert!(said.contains("ConfigMap p-c") && said.contains("data.note.txt"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_stops_the_build() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    let good = String::from_utf8(sandbox.read("base/secret.yaml")).unwrap();
+    let fails = |text: &str, code: i32, wanted: &str| {
+        sandbox.write("base/secret.yaml", text);
+        let said = build(&sandbox, "over").refused(code);
+        assert!(said.contains("base/secret.yaml") && said.contains(wanted) && said.contains('→'), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    };
+    let line = good.lines().find(|line| line.contains("user:")).unwrap();
+    fails(&good.replace(line, "  user: alice"), 25, "a value in clear where");
+    fails(&good.replace(&format!("{line}\n"), ""), 51, "MAC mismatch");
+    sandbox.write("base/secret.yaml", &good);
+    std::fs::remove_file(sandbox.path("base/conf.json")).unwrap();
+    let said = build(&sandbox, "over").refused(1);
+    assert!(said.contains("base/conf.json") && !said.contains("/kveil-0") && said.contains(sandbox.work().to_str().unwrap()), "{said}");
+    let said = build(&sandbox, "nowhere").refused(100);
+    assert!(said.contains("nowhere: no such directory"), "{said}");
+    assert!(build(&sandbox, "plain").refused(100).contains("it holds no kustomization"));
+    assert!(build(&sandbox, "over -- -o out.yaml").refused(8).contains("past the guard"));
+}
+
+#[test]
+fn no_file_outside_of_the_repository_is_copied() {
+    let Some(sandbox) = sandbox() else { return };
+    encrypted(&sandbox, "s.yaml", SECRET);
+    let outside = sandbox.home().join("s.yaml");
+    std::fs::rename(sandbox.path("s.yaml"), &outside).unwrap();
+    link(&outside, &sandbox.path("link.yaml"));
+    for path in ["link.yaml", "../home/s.yaml"] {
+        sandbox.write("kustomization.yaml", format!("resources: [{path}]\n"));
+        let said = build(&sandbox, "").refused(1);
+        assert!(said.contains("kustomization.yaml: ") && said.contains(&format!("{path} lies outside of")), "{said}");
+    }
+    // Without git kustomize itself refuses what lies outside of the kustomization.
+    std::fs::remove_dir_all(sandbox.path(".git")).unwrap();
+    assert!(build(&sandbox, "").refused(1).contains("is not in or below"));
+    assert!(sandbox.shell(&format!("KVEIL_ROOT={} kveil build", sandbox.work().display())).run().refused(1).contains("lies outside of"));
+}
+
+#[test]
+fn an_old_kustomize_that_fails_is_named() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    script(
+        &sandbox,
+        "kustomize",
+        "if [ \"$1\" = version ]; then echo '{kustomize/v3.8.1  2020  }'; else echo 'json: unknown field' >&2; exit 1; fi",
+    );
+    let said = build(&sandbox, "over").refused(1);
+    assert!(said.contains("json: unknown field") && said.contains("kustomize 3.8.1") && said.contains("is old"), "{said}");
+}
+
+#[test]
+fn an_empty_build_is_a_failure() {
+    let Some(sandbox) = sandbox() else { return };
+    tree(&sandbox);
+    script(&sandbox, "kustomize", "exit 0");
+    assert!(build(&sandbox, "over").refused(1).contains("gives no manifests"));
+}
+
+/// Builds with a kustomize that tells where it runs and waits; gives that directory, which is there meanwhile.
+fn waiting(sandbox: &Sandbox) -> (std::process::Child, PathBuf) {
+    tree(sandbox);
+    script(sandbox, "kustomize", "echo \"$2\" > \"$HOME/where.new\"; mv \"$HOME/where.new\" \"$HOME/where\"; exec sleep 60");
+    let mut command = sandbox.shell("exec kveil build over").into_command();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let file = sandbox.home().join("where");
+    let start = Instant::now();
+    while !file.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "kustomize never ran");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (child, PathBuf::from(std::fs::read_to_string(file).unwrap().trim()))
+}
+
+#[test]
+fn the_directory_is_private_and_gone_after_a_signal() {
+    let Some(sandbox) = sandbox() else { return };
+    let (mut child, folder) = waiting(&sandbox);
+    let private = folder.parent().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(private), mode(&folder), mode(&folder.join("kustomization.yaml"))), (0o700, 0o700, 0o600));
+    assert!(std::fs::read_to_string(private.join("base/secret.yaml")).unwrap().contains("hunter2: #x"));
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    let mut out = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+    assert_eq!((status.code(), out.len(), private.exists()), (Some(143), 0, false));
+}
