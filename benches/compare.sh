@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SOPS=v3.13.3 AGE=v1.3.2 ROPS=0.1.7
+readonly SOPS=v3.13.3 AGE=v1.3.2 ROPS=0.1.7 KUSTOMIZE=v5.8.2
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR"
 CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
@@ -39,7 +39,9 @@ done
 [ -x "$tools/bin/age-keygen" ] || GOBIN=$tools/bin go install "filippo.io/age/cmd/age-keygen@$AGE"
 # The key services of the tests, if tests/run.sh has installed what they need.
 [ ! -x "$tools/servers-venv/bin/python" ] || arguments+=(--servers "$tools/servers-venv/bin/python")
+[ -x "$tools/bin/kustomize" ] || GOBIN=$tools/bin go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE"
 cargo build --release --quiet
 (cd benches/spawn && go build -o "$tools/bin/kveil-bench-spawn" .)
 exec python3 benches/compare.py --spawn "$tools/bin/kveil-bench-spawn" --kveil "$CARGO_TARGET_DIR/release/kveil" --sops "$tools/bin/sops" --keygen "$tools/bin/age-keygen" \
+    --kustomize "$tools/bin/kustomize" \
     ${arguments[@]+"${arguments[@]}"}
