@@ -63,6 +63,6 @@ fn copy(context: &Context, from: &Path, to: &Path) -> Result<()> {
 
 fn in_path(context: &Context, program: &str) -> Option<PathBuf> {
     let path = context.environment.path("PATH")?;
-    let found = std::env::split_paths(&path).map(|folder| folder.join(program));
-    found.filter(|file| source::platform::is_program(file)).next()
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+    found.find(|file| source::platform::is_program(file))
 }

@@ -168,9 +168,12 @@ impl Run<'_> {
                 }
             }
         }
-        if !missing.is_empty() {
-            for path in tree::walk(&self.jail.root, None)?.files {
-                self.take(&path, &mut missing, &mut found);
+        // Nearby first: the repository may be large.
+        for folder in [&self.context.directory, &self.jail.root] {
+            let files = if missing.is_empty() { Vec::new() } else { tree::walk(folder, None)?.files };
+            for path in files {
+                let real = std::fs::canonicalize(&path).unwrap_or(path);
+                self.take(&real, &mut missing, &mut found);
             }
         }
         Ok(found)

@@ -78,9 +78,9 @@ fn value<'t>(text: &'t str, seen: &HashMap<String, String>) -> Option<(String, &
     Some((value, rest))
 }
 
-/// A `#` behind a blank begins a comment.
+/// A `#` behind a blank begins a comment; one at the start of a value is part of it.
 fn without_comment(line: &str) -> &str {
-    let at = line.char_indices().find(|(at, c)| *c == '#' && (*at == 0 || line[..*at].ends_with([' ', '\t']))).map(|(at, _)| at);
+    let at = line.char_indices().find(|(at, c)| *c == '#' && line[..*at].ends_with([' ', '\t'])).map(|(at, _)| at);
     at.map_or(line, |at| &line[..at])
 }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn entries_are_read_as_godotenv_does() {
-        let text = "A=1\n# note\nexport B = 'x # y' \nC=\"two\\nlines $A ${A}\\$\"\nD=plain # gone\nE=a#b\nF=\nG: yes\nH=\"multi\nline\"\n";
+        let text = "A=1\n# note\nexport B = 'x # y' \nC=\"two\\nlines $A ${A}\\$\"\nD=plain # gone\nE=a#b\nF=\nG: yes\nH=\"multi\nline\"\nI=#hash\nJ=$A-${A}x$ \\$A $none $1y $(x)\nK=\" sp \" # c\n";
         let want = [
             ("A", "1"),
             ("B", "x # y"),
@@ -150,6 +150,9 @@ mod tests {
             ("F", ""),
             ("G", "yes"),
             ("H", "multi\nline"),
+            ("I", "#hash"),
+            ("J", "1-1x$ $A $none y $(x)"),
+            ("K", " sp "),
         ];
         let found = quoted(text).unwrap();
         assert_eq!(found.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Vec<_>>(), want);

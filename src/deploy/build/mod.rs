@@ -63,7 +63,7 @@ pub fn copy(closure: &Closure, piece: &Piece, private: &Private, opening: &Openi
 }
 
 fn full(error: Error) -> Error {
-    error.hint(
+    Error { hints: Vec::new(), ..error }.hint(
         "the directory is in memory, which containers often limit to 64 MB: enlarge /dev/shm, or point XDG_RUNTIME_DIR to a larger tmpfs",
     )
 }
