@@ -127,6 +127,25 @@ pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String
     decrypt::decrypt(document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)
 }
 
+/// Decrypts a file for its values: with its text, what they are, where the text of another writer's file doesn't say it
+/// (`1` for the float 1.0).
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn decrypt_values(
+    text: &str,
+    format: &'static dyn Format,
+    identities: &Identities,
+    order: &[String],
+) -> Result<(decrypt::Opened, Vec<Value>)> {
+    let document = format.parse(text).map_err(as_generic)?;
+    let metadata = metadata_of(&document)?;
+    let data_key = datakey::unwrap(&metadata, identities, order)?;
+    let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), false)?;
+    let trees = reading.trees(&document)?;
+    Ok((decrypt::Opened { text: reading.text(&document), notes: reading.notes }, trees))
+}
+
 /// What a decrypted file is asked for.
 #[derive(Clone, Copy)]
 pub struct Wanted<'w> {
@@ -136,6 +155,15 @@ pub struct Wanted<'w> {
     pub format: &'static dyn Format,
     /// Columns a level of what is printed.
     pub indent: Option<usize>,
+    /// Whether the part's numbers count the comments of lists, as in genuine sops.
+    pub counts_comments: bool,
+}
+
+impl Wanted<'_> {
+    /// The steps to the part.
+    fn steps(&self) -> Result<Option<Vec<Index>>> {
+        self.part.map(|path| index_path::parse(path, Kind::BadPath)).transpose()
+    }
 }
 
 /// Decrypts the text of a file, and gives a part of it or all in another format. Nothing goes by way of text in the file's
@@ -159,8 +187,13 @@ pub fn decrypt_as(
     let metadata = metadata_of(&document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
     let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;
+    let is_comment = |id| decrypt::is_comment(&document, id);
+    let steps = match wanted.steps()? {
+        Some(steps) if wanted.counts_comments => Some(index_path::of_values(&document, &steps, &is_comment, Kind::Generic)?),
+        steps => steps,
+    };
     let trees = reading.trees(&document)?;
-    Ok(decrypt::Opened { text: print(&trees, wanted)?, notes: reading.notes })
+    Ok(decrypt::Opened { text: print(&trees, steps.as_deref(), wanted)?, notes: reading.notes })
 }
 
 /// A plain file, part of it or all in another format.
@@ -169,12 +202,12 @@ pub fn decrypt_as(
 /// As [`decrypt_as`].
 pub fn shown_as(plain: Zeroizing<String>, format: &dyn Format, wanted: Wanted<'_>) -> Result<Zeroizing<String>> {
     let same = format.name() == wanted.format.name() && wanted.part.is_none();
-    if same { Ok(plain) } else { print(&trees(&plain, format)?, wanted) }
+    if same { Ok(plain) } else { print(&trees(&plain, format)?, wanted.steps()?.as_deref(), wanted) }
 }
 
-fn print(trees: &[Value], wanted: Wanted<'_>) -> Result<Zeroizing<String>> {
-    match (wanted.part, trees.first()) {
-        (Some(path), Some(first)) => extract(first, path, wanted.format, wanted.indent),
+fn print(trees: &[Value], steps: Option<&[Index]>, wanted: Wanted<'_>) -> Result<Zeroizing<String>> {
+    match (steps, trees.first()) {
+        (Some(steps), Some(first)) => extract(first, steps, wanted.format, wanted.indent),
         _ => wanted.format.print(trees, wanted.indent).map(Zeroizing::new),
     }
 }
@@ -223,15 +256,14 @@ fn value_of_part(document: &Document<'_>, root: crate::document::NodeId) -> Resu
 ///
 /// # Errors
 /// `BadPath` (91) for a path that can't be parsed, `Generic` (1) if nothing is there.
-pub fn extract(tree: &Value, path: &str, to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
-    let steps = index_path::parse(path, Kind::BadPath)?;
+pub fn extract(tree: &Value, steps: &[Index], to: &dyn Format, indent: Option<usize>) -> Result<Zeroizing<String>> {
     let mut value = tree;
     for (at, step) in steps.iter().enumerate() {
         let inner = match step {
             Index::Key(key) => value.get(key),
-            Index::Item(index) => usize::try_from(*index).ok().and_then(|index| value.items().get(index)),
+            Index::Item(index) => usize::try_from(*index).ok().and_then(|index| values_of(value).nth(index)),
         };
-        value = inner.ok_or_else(|| not_there(at, path, value))?;
+        value = inner.ok_or_else(|| not_there(at, &index_path::shown(steps), value))?;
     }
     part(value, to, indent)
 }
@@ -248,7 +280,7 @@ pub fn part(value: &Value, to: &dyn Format, indent: Option<usize>) -> Result<Zer
                 Error::new(Kind::Emit, format!("{} output holds text only, not the value of another type that is there", to.name()));
             Err(error.hint("choose YAML or JSON output"))
         }
-        Value::Scalar(Type::Str, text) => Ok(if to.is_bytes() { bytes::to_text(text) } else { Zeroizing::new(value.shown()) }),
+        Value::Scalar(Type::Str, text) => part_of_bytes(text, to),
         Value::List(_) => Ok(Zeroizing::new(to.print_fragment(value, indent))),
         scalar => {
             let text = matches!(scalar, Value::Scalar(Type::Str, _)) || to.name() != "yaml";
@@ -258,17 +290,34 @@ pub fn part(value: &Value, to: &dyn Format, indent: Option<usize>) -> Result<Zer
 }
 
 /// What is missing, and what is there: names of keys are public, they stand in the encrypted file too.
+/// The items of a list that are no comments.
+fn values_of(list: &Value) -> impl Iterator<Item = &Value> {
+    list.items().iter().filter(|item| !item.is_comment())
+}
+
+/// A string as it is, which genuine sops may have made of any bytes.
+fn part_of_bytes(content: &[u8], to: &dyn Format) -> Result<Zeroizing<String>> {
+    match std::str::from_utf8(content) {
+        _ if to.is_bytes() => Ok(bytes::to_text(content)),
+        _ if !to.is_tree() || to.flat().is_some() => Ok(bytes::marked(content)),
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Error::new(Kind::Emit, format!("the value isn't UTF-8, which {} output can't hold", to.name()))
+            .hint("--output-type binary prints its bytes")),
+    }
+}
+
 fn not_there(at: usize, path: &str, inside: &Value) -> Error {
     const SHOWN: usize = 20;
     let error = Error::new(Kind::Generic, format!("component {} of the path isn't in the file", at + 1)).for_key(path);
     match inside {
         Value::Map(fields) => {
-            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).take(SHOWN).collect();
-            let more = fields.len().saturating_sub(SHOWN);
+            let fields = || fields.iter().filter(|(_, value)| !value.is_comment());
+            let names: Vec<&str> = fields().map(|(name, _)| name.as_str()).take(SHOWN).collect();
+            let more = fields().count().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             error.hint(if names.is_empty() { "there are no keys".to_owned() } else { format!("there are: {}{more}", names.join(", ")) })
         }
-        Value::List(items) => error.hint(format!("there are {} items, counted from 0", items.len())),
+        list @ Value::List(_) => error.hint(format!("there are {} items, counted from 0", values_of(list).count())),
         _ => error.hint("what stands there is a single value, with nothing inside"),
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use crate::document::resolve::{self, Scalar, Type};
+use crate::document::flat;
+use crate::document::resolve::{Scalar, Type};
 use crate::document::value::Value;
-use crate::document::{Document, NONE, NodeId};
+use crate::document::{Document, Kind as NodeKind, NONE, NodeId};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 
@@ -38,8 +39,7 @@ fn of_scalars(document: &Document<'_>, root: NodeId) -> Result<Vec<Variable>> {
     let mut variables = Vec::new();
     for (key, value) in document.entries(root) {
         let name = document.key_text(key).to_owned();
-        let value = Value::of(document, value)?;
-        let Some(scalar) = value.as_scalar() else {
+        let Some(scalar) = single(document, value)? else {
             let error = document.error(key, Kind::Generic, "cannot use complex value in environment: it is a mapping or a list");
             return Err(error.hint("exec-file gives the command the whole file"));
         };
@@ -50,31 +50,21 @@ fn of_scalars(document: &Document<'_>, root: NodeId) -> Result<Vec<Variable>> {
     Ok(variables)
 }
 
-/// A value as SOPS prints it into dotenv files (`ValToString`): floats are told from integers, null is `<nil>`.
-fn shown(scalar: &Scalar<'_>) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(match scalar.kind {
-        Type::Str | Type::Int | Type::Comment => scalar.bytes.to_vec(),
-        Type::Null => b"<nil>".to_vec(),
-        Type::Bool => resolve::yaml_text(scalar).into_owned().into_bytes(),
-        Type::Float => float(&resolve::yaml_text(scalar)).into_bytes(),
-        Type::Time => without_fraction(&String::from_utf8_lossy(&scalar.bytes)).into_bytes(),
-    })
-}
-
-fn float(yaml: &str) -> String {
-    match yaml {
-        ".nan" => "NaN".to_owned(),
-        ".inf" => "+Inf".to_owned(),
-        "-.inf" => "-Inf".to_owned(),
-        number if number.contains(['.', 'e']) => number.to_uppercase(),
-        whole => format!("{whole}.0"),
+/// A value that is no collection, with the type that it was encrypted with.
+fn single<'d>(document: &'d Document<'_>, id: NodeId) -> Result<Option<Scalar<'d>>> {
+    match document.node(id).kind {
+        NodeKind::Scalar => document.secret(id).map(Some),
+        NodeKind::Alias => single(document, document.node(id).target()),
+        _ => Ok(None),
     }
 }
 
-/// A time to the second; its fraction is the only thing with a dot.
-fn without_fraction(time: &str) -> String {
-    let Some((whole, fraction)) = time.split_once('.') else { return time.to_owned() };
-    format!("{whole}{}", fraction.trim_start_matches(|c: char| c.is_ascii_digit()))
+/// A value as SOPS prints it into dotenv files (`ValToString`): floats are told from integers, null is `<nil>`.
+fn shown(scalar: &Scalar<'_>) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(match scalar.kind {
+        Type::Str | Type::Comment => scalar.bytes.to_vec(),
+        _ => flat::printed(scalar).into_bytes(),
+    })
 }
 
 /// `data` decoded, and `stringData` over it, as the API server merges them.

@@ -76,7 +76,7 @@ struct Done {
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     let targets = args.paths.resolve(context, Mode::Encrypted)?;
-    refuse_flags(args, &targets)?;
+    refuse_flags(context, args, &targets)?;
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
@@ -95,7 +95,7 @@ impl Args {
     }
 }
 
-fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
+fn refuse_flags(context: &Context, args: &Args, targets: &Targets) -> Result<()> {
     let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
     if args.in_place && args.output.is_some() {
         return refuse("--in-place and --output exclude each other", "give one of them");
@@ -109,6 +109,7 @@ fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
     if args.in_place && targets.hold_stdin() {
         return refuse("standard input can't be changed in place", "leave out -i");
     }
+    targets.refuse_output(context, args.output.as_deref(), None)?;
     match args.output.as_deref().filter(|_| targets.are_several()) {
         Some(output) if !is_directory(output) => {
             refuse("several files can't share one output", "give --output DIR/, or none for standard output")
@@ -131,7 +132,8 @@ fn one(context: &Context, args: &Args, identities: &Identities, target: &Target)
     let format = args.types.input(&name, &text).map_err(located)?;
     let to = args.types.output_of(&name, format, false);
     let indent = indent(context, args, to)?;
-    let wanted = Wanted { part: args.extract.as_deref().filter(|path| !path.is_empty()), format: to, indent };
+    let part = args.extract.as_deref().filter(|path| !path.is_empty());
+    let wanted = Wanted { part, format: to, indent, counts_comments: context.is_sops() };
     let opened = opened(args, &text, format, identities, &order, wanted).map_err(located)?;
     if !args.handling.dry_run {
         write(context, args, target, &to.plain_bytes(&opened.text)).map_err(located)?;

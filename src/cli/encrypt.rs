@@ -111,7 +111,7 @@ struct Work<'a> {
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check_wrapping()?;
     let mut targets = if args.all_decrypted { left::targets(context)? } else { args.paths.resolve(context, Mode::Plain)? };
-    refuse_flags(args, &targets)?;
+    refuse_flags(context, args, &targets)?;
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
@@ -163,7 +163,7 @@ impl Args {
     }
 }
 
-fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
+fn refuse_flags(context: &Context, args: &Args, targets: &Targets) -> Result<()> {
     let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
     if args.replaces() && args.output.is_some() {
         let flag = if args.in_place { "--in-place" } else { "--staged" };
@@ -175,6 +175,7 @@ fn refuse_flags(args: &Args, targets: &Targets) -> Result<()> {
     if targets.hold_stdin() && args.types.filename_override.is_none() {
         return refuse("standard input has no name to find its rule and format by", "give --filename-override NAME");
     }
+    targets.refuse_output(context, args.output.as_deref(), args.types.filename_override.as_deref())?;
     if targets.are_several() && args.types.filename_override.is_some() {
         return refuse("one --filename-override can't name several files", "encrypt them one by one");
     }

@@ -50,7 +50,7 @@ pub struct Args {
 /// Runs the command: returns only if it can't, or needn't wait.
 ///
 /// # Errors
-/// Those of [`pipeline::decrypt_text`] and [`variables::of`]; 2 for a missing file; the command's own exit code.
+/// Those of [`pipeline::decrypt_values`] and [`variables::of`]; 2 for a missing file; the command's own exit code.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     if args.background && args.same_process {
@@ -81,11 +81,12 @@ fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
     let types = Types { input_type: args.input_type.clone(), ..Types::default() };
     let format = types.input(&args.file, &text)?;
     let identities = identities::of(context, &args.common);
-    let opened = pipeline::decrypt_text(&text, format, &identities, &order, false);
+    let opened = pipeline::decrypt_values(&text, format, &identities, &order);
     identities::tell(context, &args.common, &identities);
-    let opened = opened?;
+    let (opened, values) = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
-    let document = format.parse_plain(&opened.text)?;
+    let mut document = format.parse_plain(&opened.text)?;
+    document.give(&values);
     if document.parts.len() > 1 {
         report::warning(context, &format!("{}: only the first of {} documents gives variables", args.file, document.parts.len()));
     }

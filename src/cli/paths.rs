@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::context::Context;
+use super::encrypt::output_path;
 use super::flags::Types;
 use super::{files, report};
 use crate::config::cleaned;
@@ -162,6 +163,31 @@ impl Targets {
             }
         }
         Ok(())
+    }
+}
+
+impl Targets {
+    /// Refuses a directory as `output` where a file's place in it is the file itself: only -i replaces a file. Under the name
+    /// `sops` an output is a file.
+    ///
+    /// # Errors
+    /// `ConflictingFlags` (8); under the name `sops` `Unwritable` (3) for a directory, as in sops.
+    pub fn refuse_output(&self, context: &Context, output: Option<&str>, given: Option<&str>) -> Result<()> {
+        let Some(output) = output.filter(|output| Path::new(output).is_dir() || context.is_sops() && output.ends_with('/')) else { return Ok(()) };
+        if context.is_sops() {
+            let error = Error::new(Kind::Unwritable, format!("can't write the output: {output} is a directory"));
+            return Err(error.hint("name a file; kveil under its own name takes a directory, too"));
+        }
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let is_own = |target: &&Target| match &target.source {
+            Source::File(path) => real(path).is_some_and(|own| real(&output_path(output, target, given)) == Some(own)),
+            Source::Stdin => false,
+        };
+        match self.files.iter().find(is_own) {
+            None => Ok(()),
+            Some(target) => Err(Error::new(Kind::ConflictingFlags, format!("{} would be its own output", target.name()))
+                .hint("give another directory, or -i to replace the file")),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Destination {
     ///
     /// # Errors
     /// `ConflictingFlags` (8).
-    pub fn check(&self, targets: &Targets, dry_run: bool) -> Result<()> {
+    pub fn check(&self, context: &Context, targets: &Targets, dry_run: bool) -> Result<()> {
         let refuse = |message: &str, hint: &str| Err(Error::new(Kind::ConflictingFlags, message).hint(hint));
         if self.in_place && self.output.is_some() {
             return refuse("cannot operate on both --output and --in-place", "give one of them");
@@ -63,6 +63,7 @@ impl Destination {
         if targets.are_several() && !self.in_place && !dry_run && !self.output.as_deref().is_some_and(is_directory) {
             return refuse("several files can't share one output", "give -i, or --output DIR/");
         }
+        targets.refuse_output(context, self.output.as_deref(), None)?;
         if let Some(output) = self.output.as_deref().filter(|_| targets.are_several()) {
             targets.refuse_same_output(output)?;
         }

@@ -135,7 +135,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
     args.paths.refuse_none()?;
     let targets = args.paths.resolve(context, Mode::Encrypted)?;
-    args.destination.check(&targets, args.handling.dry_run)?;
+    args.destination.check(context, &targets, args.handling.dry_run)?;
     let work = Work {
         args,
         added: args.changes.added()?,

@@ -100,7 +100,11 @@ fn looks_like_flag(value: &str) -> bool {
 /// The path that `index` means. Dotted paths need the document to be clear; without one only the form is checked.
 pub fn path_of(context: &Context, index: &str, document: Option<&Document<'_>>) -> Result<Vec<Index>> {
     if context.is_sops() || index.starts_with('[') || index.is_empty() {
-        return index_path::parse(index, Kind::BadIndex);
+        let path = index_path::parse(index, Kind::BadIndex)?;
+        return match document.filter(|_| context.is_sops()) {
+            Some(document) => index_path::of_values(document, &path, &|_| false, Kind::BadIndex),
+            None => Ok(path),
+        };
     }
     let Some(document) = document else { return Ok(Vec::new()) };
     let flat: &[&str] = if decoded::opens_with_secret(document) { &["data", "stringData"] } else { &[] };

@@ -8,7 +8,7 @@ use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
 use super::value::Value;
-use super::{Document, Event, Format, Kind, NONE, NodeId, Part, Role, Span};
+use super::{Document, Event, Format, Kind, NONE, NodeId, Part, Role, Span, bytes};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// The dotenv format.
@@ -49,7 +49,11 @@ impl Format for Dotenv {
     }
 
     fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError> {
-        Ok(Scalar::text(document.text(id)))
+        Ok(Scalar { kind: Type::Str, bytes: bytes::unmarked(document.text(id)) })
+    }
+
+    fn plain_bytes<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
+        bytes::unmarked(text)
     }
 
     fn is_tree(&self) -> bool {
@@ -168,7 +172,7 @@ impl Flat for Dotenv {
     }
 
     fn says(&self, _document: &Document<'_>, _id: NodeId, text: &str, value: &Scalar<'_>) -> bool {
-        value.kind == Type::Str && !text.contains('\n') && unescaped(text).as_bytes() == &value.bytes[..]
+        value.kind == Type::Str && !text.contains('\n') && *bytes::unmarked(&unescaped(text)) == *value.bytes
     }
 }
 

@@ -7,7 +7,7 @@ use super::edit::Edits;
 use super::render::Style;
 use super::resolve::{Scalar, Type};
 use super::value::Value;
-use super::{Comment, Document, Kind, NONE, Node, NodeId, Role, Span, Text, number};
+use super::{Comment, Document, Kind, NONE, Node, NodeId, Role, Span, Text, bytes, number};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// How a format without YAML's styles carries values and comments.
@@ -85,9 +85,12 @@ pub(super) fn append(document: &Document<'_>, newline: &str, parts: &[&str], edi
     });
 }
 
-/// A scalar as SOPS prints it where all is text.
-pub(super) fn printed(value: &Scalar<'_>) -> String {
-    let text = String::from_utf8_lossy(&value.bytes);
+/// A scalar as SOPS prints it where all is text; bytes that are none as [`bytes::marked`] has them.
+pub fn printed(value: &Scalar<'_>) -> String {
+    let text = match std::str::from_utf8(&value.bytes) {
+        Ok(text) if !bytes::is_marked(text) => Cow::Borrowed(text),
+        _ => Cow::Owned(bytes::marked(&value.bytes).to_string()),
+    };
     match value.kind {
         Type::Null => "<nil>".to_owned(),
         Type::Bool => if text == "True" { "true" } else { "false" }.to_owned(),

@@ -110,6 +110,55 @@ impl<'d> Search<'d, '_> {
     }
 }
 
+/// A path whose numbers count as genuine sops counts, with the numbers that count values alone: its tree has each comment
+/// of a list as an item, before the one that it stands above or beside. `is_comment` tells items that are comments.
+///
+/// # Errors
+/// `kind` for a number that means a comment.
+pub fn of_values(document: &Document<'_>, path: &[Index], is_comment: &dyn Fn(NodeId) -> bool, kind: Kind) -> Result<Vec<Index>> {
+    let mut at = document.parts.first().map_or(NONE, |part| part.root);
+    let mut steps = Vec::with_capacity(path.len());
+    for step in path {
+        at = if at != NONE && document.node(at).kind == NodeKind::Alias { document.node(at).target() } else { at };
+        let node = (at != NONE).then(|| document.node(at).kind);
+        let (step, next) = match (node, step) {
+            (Some(NodeKind::Sequence), Index::Item(number)) if *number >= 0 => {
+                let (number, item) = value_of_number(document, at, *number, is_comment).ok_or_else(|| no_value(path, kind))?;
+                (Index::Item(number), item)
+            }
+            (Some(NodeKind::Mapping), Index::Key(key)) => (step.clone(), document.get(at, key).unwrap_or(NONE)),
+            _ => (step.clone(), NONE),
+        };
+        steps.push(step);
+        at = next;
+    }
+    Ok(steps)
+}
+
+/// The number among values, and the item, that `number` among values and comments means; [`None`] for a comment.
+fn value_of_number(document: &Document<'_>, list: NodeId, number: i64, is_comment: &dyn Fn(NodeId) -> bool) -> Option<(i64, NodeId)> {
+    let (mut seen, mut values) = (0, 0);
+    for item in document.children(list) {
+        seen += document.comments.iter().filter(|comment| comment.element == item).count() as i64;
+        if seen > number {
+            return None;
+        }
+        let value = !is_comment(item);
+        if seen == number {
+            return value.then_some((values, item));
+        }
+        seen += 1;
+        values += i64::from(value);
+    }
+    let below = document.comments.iter().filter(|comment| comment.container == list && comment.element == NONE).count() as i64;
+    (number >= seen + below).then_some((values, NONE))
+}
+
+fn no_value(path: &[Index], kind: Kind) -> Error {
+    let error = Error::new(kind, "a comment is at this place of the list: sops counts the comments of a list as its items");
+    error.for_key(shown(path)).hint("count the comments above and beside the items, too; kveil under its own name counts values alone")
+}
+
 /// What follows a step: nothing, a dot and more, or a bracket.
 fn after_step(rest: &str) -> Option<&str> {
     match rest.strip_prefix('.') {
@@ -186,6 +235,24 @@ mod tests {
         }
         for path in ["a.b", "a.new.other", "new.other", "a.l[0", "a.l.0", "a.", ".a", "", "a..b", "a.b.c", "data."] {
             assert_eq!(read(path), "", "{path}");
+        }
+    }
+
+    /// Tried with genuine sops 3.13.3.
+    #[test]
+    fn numbers_of_sops_count_comments() {
+        let text = "l:\n    # cm\n    - one\n    - two # beside\n    # a\n    # b\n    - [x] \n    # end\nm: [{n: 1}]\n";
+        let document = crate::document::yaml::parse(text).unwrap();
+        let read = |path: &str| {
+            let steps = of_values(&document, &parse(path, Kind::BadIndex).unwrap(), &|_| false, Kind::BadIndex);
+            steps.map(|steps| shown(&steps)).map_err(|error| error.kind.exit_code())
+        };
+        let wanted = [Err(7), Ok(0), Err(7), Ok(1), Err(7), Err(7), Ok(2), Err(7), Ok(3), Ok(3)];
+        for (number, wanted) in wanted.into_iter().enumerate() {
+            assert_eq!(read(&format!("[\"l\"][{number}]")), wanted.map(|number| format!("[\"l\"][{number}]")), "{number}");
+        }
+        for same in ["[\"m\"][0][\"n\"]", "[\"l\"][-1]", "[\"l\"][\"x\"]", "[\"no\"][3]", "[\"m\"][0][3]"] {
+            assert_eq!(read(same).as_deref(), Ok(same));
         }
     }
 

@@ -11,7 +11,7 @@ use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
 use super::value::Value;
-use super::{Comment, Document, Event, Format, NodeId, Span};
+use super::{Comment, Document, Event, Format, NodeId, Span, bytes};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 mod change;
@@ -43,7 +43,11 @@ impl Format for Ini {
     }
 
     fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError> {
-        Ok(Scalar::text(document.text(id)))
+        Ok(Scalar { kind: Type::Str, bytes: bytes::unmarked(document.text(id)) })
+    }
+
+    fn plain_bytes<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
+        bytes::unmarked(text)
     }
 
     fn flat(&self) -> Option<&dyn Flat> {
@@ -140,7 +144,7 @@ impl Flat for Ini {
         let mark = Quote::of(document, id).mark();
         // SOPS's own form comes second; what that one would lose is kept in other quotes.
         let forms = [format!("{mark}{text}{mark}"), print::value(&text), format!("`{text}`"), format!("\"\"\"{text}\"\"\"")];
-        let says = |form: &&String| self.says(document, id, form, &Scalar::text(&text));
+        let says = |form: &&String| self.says(document, id, form, &Scalar { kind: Type::Str, bytes: bytes::unmarked(&text) });
         out.push_str(forms.iter().find(says).unwrap_or(&forms[1]));
     }
 
@@ -155,7 +159,7 @@ impl Flat for Ini {
         let comments = read.comments.len() == usize::from(beside);
         // Behind closing quotes nothing is a comment; what is restored with quotes has the same behind it.
         let complete = read.node(only).span.end as usize == "k = ".len() + text.len();
-        value.kind == Type::Str && sections && comments && complete && read.text(only).as_bytes() == &value.bytes[..]
+        value.kind == Type::Str && sections && comments && complete && *bytes::unmarked(read.text(only)) == *value.bytes
     }
 
     fn newline(&self, document: &Document<'_>) -> &'static str {

@@ -14,7 +14,7 @@ use crate::document::edit::Edits;
 use crate::document::layout::{self, Entry};
 use crate::document::resolve::{self, Scalar, Type};
 use crate::document::value::Value;
-use crate::document::{Document, NONE, NodeId, Role, Span, bytes};
+use crate::document::{Document, Kind, NONE, NodeId, Role, Span, bytes};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
 use crate::select::Selection;
@@ -165,8 +165,9 @@ impl Reading<'_> {
             None => Value::of(document, id),
         };
         let comment = |at: usize| {
-            let text = comments.get(&at).map(|text| (*text).to_owned());
-            Value::Scalar(Type::Comment, text.unwrap_or_else(|| document.comment_text(&document.comments[at]).into_owned()).into_bytes())
+            let text = comments.get(&at).map_or_else(|| document.comment_text(&document.comments[at]), |text| (*text).into());
+            let content = if document.format.flat().is_some() { bytes::unmarked(&text) } else { text.as_bytes().into() };
+            Value::Scalar(Type::Comment, content.into_owned())
         };
         let tree = |root: NodeId| {
             let mut tree = if root == NONE { Value::Map(Vec::new()) } else { Value::of_parts(document, root, &scalar, &comment)? };
@@ -308,7 +309,12 @@ impl<'d> Opener<'_, 'd, '_> {
             return None;
         };
         let opened = self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok())?;
-        std::str::from_utf8(&opened).ok().map(|text| Zeroizing::new(text.to_owned()))
+        match std::str::from_utf8(&opened) {
+            Ok(text) if !bytes::is_marked(text) => Some(Zeroizing::new(text.to_owned())),
+            Ok(text) if self.document.is_yaml() => Some(Zeroizing::new(text.to_owned())),
+            _ if self.document.is_yaml() => None,
+            _ => Some(bytes::marked(&opened)),
+        }
     }
 
     /// The key paths that a comment may have been encrypted under: writers differ in which collection they tie it to,
@@ -365,8 +371,12 @@ fn drop_item(document: &Document<'_>, id: NodeId, edits: &mut Edits) {
 }
 
 fn last_of_comments(document: &Document<'_>, list: NodeId, id: NodeId) -> bool {
-    let comment = |item: NodeId| Token::parse(document.text(item)).is_some_and(|token| token.kind == "comment");
-    document.node(id).end == document.node(list).end && document.children(list).all(comment)
+    document.node(id).end == document.node(list).end && document.children(list).all(|item| is_comment(document, item))
+}
+
+/// Whether an item of a list is the token of a comment, as genuine sops writes it.
+pub fn is_comment(document: &Document<'_>, item: NodeId) -> bool {
+    document.node(item).kind == Kind::Scalar && Token::parse(document.text(item)).is_some_and(|token| token.kind == "comment")
 }
 
 /// The additional data of comments inside the collection at `id`.

@@ -11,7 +11,7 @@ use super::walk::{self, Leaf, Walk};
 use crate::document::edit::Edits;
 use crate::document::layout::{self, Entry, EntryKind};
 use crate::document::resolve::{Scalar, Type};
-use crate::document::{Document, Kind, NONE, NodeId, Span};
+use crate::document::{bytes, Document, Kind, NONE, NodeId, Span};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
 use crate::secret::Secret;
@@ -125,6 +125,10 @@ fn refuse(document: &Document<'_>, lenient: bool) -> Result<()> {
                 .hint("kveil decrypt shows an encrypted file, kveil edit and kveil set change it")
                 .hint("a key of your own needs another name"));
         }
+    }
+    if document.format.flat().is_some() && !document.format.is_bytes() && bytes::is_marked(document.source) {
+        let error = Error::new(ErrorKind::Unreadable, "bytes that aren't UTF-8 text, which can be decrypted but not encrypted again");
+        return Err(error.hint("decrypt the file, convert it (iconv), and encrypt it"));
     }
     let first = document.parts.first().map_or(NONE, |part| part.root);
     let others = document.parts.iter().skip(1).any(|part| content(part.root));
