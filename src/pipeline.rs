@@ -98,7 +98,7 @@ pub fn decrypt_text(
     order: &[String],
     ignore_mac: bool,
 ) -> Result<decrypt::Opened> {
-    let opened = |text: &str| decrypt(&format.parse(text).map_err(as_generic)?, identities, order, ignore_mac);
+    let opened = |text: &str| decrypt(&format.parse_encrypted(text).map_err(as_generic)?, identities, order, ignore_mac);
     // Positions in errors are those of the whole file.
     match format.without_repeats(text) {
         Some(shorter) => opened(&shorter).or_else(|_| opened(text)),
@@ -138,7 +138,7 @@ pub fn decrypt_values(
     identities: &Identities,
     order: &[String],
 ) -> Result<(decrypt::Opened, Vec<Value>)> {
-    let document = format.parse(text).map_err(as_generic)?;
+    let document = format.parse_encrypted(text).map_err(as_generic)?;
     let metadata = metadata_of(&document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
     let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), false)?;
@@ -183,7 +183,7 @@ pub fn decrypt_as(
     if format.name() == wanted.format.name() && wanted.part.is_none() {
         return decrypt_text(text, format, identities, order, ignore_mac);
     }
-    let document = format.parse(text).map_err(as_generic)?;
+    let document = format.parse_encrypted(text).map_err(as_generic)?;
     let metadata = metadata_of(&document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
     let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;

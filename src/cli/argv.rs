@@ -111,6 +111,11 @@ fn command(verb: &str, rest: Vec<OsString>) -> Asked {
     Asked::Command(Line { verb: verb.to_owned(), rest, ..Line::default() })
 }
 
+/// There is no help about `word`: the command isn't there.
+pub fn no_topic(program: &str, word: &str) -> Error {
+    if program == "sops" { sops::no_topic(OsStr::new(word)) } else { super::no_command(program, word) }
+}
+
 /// Whether a flag of any command takes a value: asked only when flags stand before the verb.
 fn takes_value(flag: &str) -> bool {
     let name = |arg: &clap::Arg| {

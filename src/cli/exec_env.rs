@@ -69,6 +69,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         command.env(&name, platform::variable(&value).ok_or_else(|| not_text(&name))?);
     }
     if args.background {
+        if context.is_sops() {
+            report::always(context, "exec-env's --background option is deprecated and will be removed in a future version of sops");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         return platform::spawn(&mut command).map(drop).map_err(|why| not_started(&why));
     }

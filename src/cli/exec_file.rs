@@ -77,6 +77,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let mut command = platform::shell(&line(args, &path));
     command.envs(variables.into_iter().flatten());
     if args.background {
+        if context.is_sops() {
+            report::always(context, "exec-file's --background option is deprecated and will be removed in a future version of sops");
+        }
         return in_background(&command, private);
     }
     if is_pipe {

@@ -49,7 +49,7 @@ fn status(args: &Args, file: &str) -> Result<bool> {
     if text.is_empty() {
         return Ok(false);
     }
-    let document = args.types.input(file, &text)?.parse(&text)?;
+    let document = args.types.input(file, &text)?.parse_encrypted(&text)?;
     if !is_encrypted(&document) {
         return Ok(false);
     }

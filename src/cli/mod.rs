@@ -229,7 +229,7 @@ fn help(program: &'static str, path: &[String]) -> std::result::Result<(), Ended
     whole.build();
     let mut command = &mut whole;
     for word in path {
-        command = command.find_subcommand_mut(word).ok_or_else(|| no_command(program, word))?;
+        command = command.find_subcommand_mut(word).ok_or_else(|| argv::no_topic(program, word))?;
     }
     Ok(report::data(command.render_long_help().to_string().as_bytes())?)
 }

@@ -15,7 +15,7 @@ use crate::datakey::rewrap;
 use crate::document::Document;
 use crate::error::{Kind, Result};
 use crate::pipeline::{self, next};
-use crate::recipient::{Identities, RecipientSpec};
+use crate::recipient::{self, Identities, RecipientSpec};
 use crate::select::Selection;
 
 /// Give files a new data key, and every value a new IV
@@ -111,10 +111,13 @@ impl Changes {
         flags.given()
     }
 
-    fn removed(&self) -> Result<Vec<RecipientSpec>> {
+    /// What is no fingerprint is no file's: genuine sops removes nothing then.
+    fn removed(&self, context: &Context) -> Result<Vec<RecipientSpec>> {
+        let pgp = recipient::kind_by_field("pgp").filter(|_| context.is_sops());
+        let is_fingerprint = |text: &&str| pgp.is_none_or(|kind| kind.parse(text.trim()).is_ok());
         let flags = Recipients {
             age: self.rm_age.clone(),
-            pgp: self.rm_pgp.clone(),
+            pgp: self.rm_pgp.iter().flat_map(|list| list.split(',')).filter(is_fingerprint).map(str::to_owned).collect(),
             kms: self.rm_kms.clone(),
             gcp_kms: self.rm_gcp_kms.clone(),
             hckms: self.rm_hckms.clone(),
@@ -139,7 +142,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let work = Work {
         args,
         added: args.changes.added()?,
-        removed: args.changes.removed()?,
+        removed: args.changes.removed(context)?,
         configs: Configs::new(context, &args.common),
         identities: identities::of(context, &args.common),
     };

@@ -18,7 +18,7 @@ use crate::document::Document;
 use crate::error::{Error, Kind, Result, printable};
 use crate::metadata::Metadata;
 use crate::pipeline::{self, next};
-use crate::recipient::{Identities, RecipientSpec};
+use crate::recipient::{self, Identities, RecipientSpec};
 use crate::source::{self, Source};
 
 /// Bring the recipients of files in line with the rules of `.sops.yaml`
@@ -186,7 +186,7 @@ impl Work<'_> {
         source::refuse_irregular(path)?;
         let text = rewrite::read(&target.source, if target.named { Kind::Generic } else { Kind::NoFile })?;
         let format = args.types.input(name, &text)?;
-        let document = format.parse(&text).map_err(pipeline::as_generic)?;
+        let document = format.parse_encrypted(&text).map_err(pipeline::as_generic)?;
         let metadata = pipeline::metadata_of(&document)?;
         let absolute = target.absolute(context, args.types.filename_override.as_deref());
         let found = self.configs.find(Some(&absolute))?.filter(|found| found.config.has_creation_rules);
@@ -205,7 +205,7 @@ impl Work<'_> {
         if args.keeps() {
             return Ok(Outcome::OutOfLine);
         }
-        if !args.yes && !ask::yes("Is this okay?") {
+        if !args.yes && !confirmed(context)? {
             return Ok(Outcome::Left);
         }
         let new_data_key = plan.removes() && !context.is_sops();
@@ -229,6 +229,12 @@ impl Work<'_> {
     }
 }
 
+/// Asks; under the name `sops` on standard output, and with its words.
+fn confirmed(context: &Context) -> Result<bool> {
+    let answer = if context.is_sops() { ask::as_sops("Is this okay? (y/n):")? } else { ask::yes_or_no("Is this okay?") };
+    answer.ok_or_else(|| Error::new(Kind::Generic, "the input ended without an answer, nothing was changed").hint("-y answers yes"))
+}
+
 fn plan(context: &Context, found: &Found, target: &std::path::Path, metadata: &Metadata) -> Result<Plan> {
     let (_, rule) = settings::rule_of(context, found, target)?;
     if !rule.has_recipients() {
@@ -239,6 +245,10 @@ fn plan(context: &Context, found: &Found, target: &std::path::Path, metadata: &M
     let old_threshold = metadata.threshold.filter(|_| metadata.groups.len() > 1);
     let threshold = crate::datakey::threshold(groups.len(), old_threshold.map(|threshold| threshold.min(groups.len())))?;
     let differences = rewrap::differences(&rewrap::recipients(metadata), &groups);
+    // What can't be a recipient is told before anyone is asked.
+    for spec in differences.iter().flat_map(|difference| &difference.added) {
+        recipient::kind_by_field(spec.kind).map_or(Ok(()), |kind| kind.parse(&spec.text).map(drop))?;
+    }
     Ok(Plan { groups, threshold, differences, old_threshold })
 }
 

@@ -17,6 +17,17 @@ pub trait Format: Sync {
     fn extensions(&self) -> &'static [&'static str];
     /// Parses a file; refuses what genuine sops can't read or would read differently.
     fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>>;
+    /// Parses an encrypted file that is to be opened: what another writer let stand in it is no reason to refuse it.
+    ///
+    /// # Errors
+    /// As [`Format::parse`].
+    fn parse_encrypted<'s>(&self, source: &'s str) -> Result<Document<'s>> {
+        self.parse(source)
+    }
+    /// A key that stands twice in one mapping, where [`Format::parse_encrypted`] lets it.
+    fn repeated(&self, _document: &Document<'_>) -> Option<NodeId> {
+        None
+    }
     /// Parses a plain file; differs from [`Format::parse`] where an encrypted file has another form.
     fn parse_plain<'s>(&self, source: &'s str) -> Result<Document<'s>> {
         self.parse(source)

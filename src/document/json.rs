@@ -29,6 +29,15 @@ impl Format for Json {
         json_scan::parse(source)
     }
 
+    /// Genuine sops keeps keys that stand twice in an object, each with its value.
+    fn parse_encrypted<'s>(&self, source: &'s str) -> Result<Document<'s>> {
+        json_scan::parse_with_twins(source)
+    }
+
+    fn repeated(&self, document: &Document<'_>) -> Option<NodeId> {
+        json_scan::twin_of(document)
+    }
+
     fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError> {
         let text = document.text(id);
         if document.node(id).style == Style::Double {

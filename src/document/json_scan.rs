@@ -15,12 +15,30 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 /// `Unreadable` (2) with line and column for all that RFC 8259 doesn't allow, top levels other than an object, text
 /// behind it, duplicate keys, halves of surrogate pairs, and nesting deeper than [`MAX_DEPTH`].
 pub(super) fn parse(source: &str) -> Result<Document<'_>> {
+    let document = scanned(source)?;
+    twin_of(&document).map_or(Ok(()), |key| Err(twice(&document, key)))?;
+    Ok(document)
+}
+
+/// Parses JSON in which keys may stand twice, but for the metadata and its fields.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_with_twins(source: &str) -> Result<Document<'_>> {
+    let document = scanned(source)?;
+    let blocks: Vec<NodeId> = document.entries(0).map(|(key, _)| key).filter(|key| document.text(*key) == super::BLOCK).collect();
+    let inside = |id: NodeId| blocks.first().is_some_and(|block| (*block..document.node(block + 1).end).contains(&id));
+    let twin = blocks.get(1).copied().or_else(|| twin_where(&document, inside));
+    twin.map_or(Ok(()), |key| Err(twice(&document, key)))?;
+    Ok(document)
+}
+
+fn scanned(source: &str) -> Result<Document<'_>> {
     if source.len() > MAX_TEXT {
         return Err(Error::new(ErrorKind::Unreadable, "the file is longer than 1 GiB"));
     }
     let mut scanner = Scanner { document: Document::empty(source, &Json), at: 0, open: Vec::new() };
     scanner.root()?;
-    refuse_twins(&scanner.document)?;
     Ok(scanner.document)
 }
 
@@ -301,20 +319,19 @@ impl<'s> Scanner<'s> {
 /// Objects of up to this many keys are searched for twins without a set.
 const FEW: usize = 8;
 
-/// Refuses keys given twice: readers of JSON don't agree on which value counts.
-fn refuse_twins(document: &Document<'_>) -> Result<()> {
-    let mappings = document.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Mapping);
-    for (id, _) in mappings {
-        let keys: Vec<NodeId> = document.entries(id as NodeId).map(|(key, _)| key).collect();
-        if let Some(key) = twin(document, &keys) {
-            return Err(document.error(
-                key,
-                ErrorKind::Unreadable,
-                "this key stands twice in the same object, only one value could be kept",
-            ));
-        }
-    }
-    Ok(())
+/// Readers of JSON don't agree on which value counts.
+fn twice(document: &Document<'_>, key: NodeId) -> Error {
+    document.error(key, ErrorKind::Unreadable, "this key stands twice in the same object, only one value could be kept")
+}
+
+/// The first key that its object holds already.
+pub(super) fn twin_of(document: &Document<'_>) -> Option<NodeId> {
+    twin_where(document, |_| true)
+}
+
+fn twin_where(document: &Document<'_>, inside: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+    let mappings = (0..).zip(&document.nodes).filter(|(id, node)| node.kind == Kind::Mapping && inside(*id));
+    mappings.map(|(id, _)| document.entries(id).map(|(key, _)| key).collect::<Vec<NodeId>>()).find_map(|keys| twin(document, &keys))
 }
 
 /// The first key whose text an earlier one has.

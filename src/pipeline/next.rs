@@ -268,7 +268,7 @@ pub fn with_metadata(document: &Document<'_>, metadata: &Metadata) -> Result<Zer
     let block = metadata.write();
     document.format.replace_block(document, &block, &mut edits);
     let text = edits.apply(document.source);
-    let written = document.format.parse(&text)?;
+    let written = document.format.parse_encrypted(&text)?;
     // Entries are written in lists by kind: an added one may stand elsewhere than it was put.
     let wanted = block.get("sops").map(Metadata::read).transpose()?;
     // Binary files have no selector.

@@ -91,7 +91,7 @@ fn unsigned<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher
     let walk = walk::walk(document, &selection).map_err(unloadable)?;
     let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
     let values = opener.values()?;
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = document.format.repeated(document).map(|key| repeated(document, key)).into_iter().collect();
     let entries = opener.record(metadata, &mut notes);
     let comments = opener.comments(&mut notes);
     Ok(Reading { walk, values, comments, entries, signed: None, notes })
@@ -392,6 +392,11 @@ fn path_of(document: &Document<'_>, id: NodeId) -> String {
     }
     keys.reverse();
     format!("{}:", keys.join(":"))
+}
+
+fn repeated(document: &Document<'_>, key: NodeId) -> String {
+    let line = crate::error::Position::of(document.source, document.node(key).span.start as usize).line;
+    format!("line {line}: the key {} stands twice, and readers don't agree on which value counts", document.key_path(key))
 }
 
 fn mismatch(why: &str) -> Error {

@@ -1,5 +1,5 @@
 //! sops's command line: its verbs, its flags, and how it takes them. Before the verb stand flags for all verbs; behind it, the
-//! verb's flags may stand anywhere. The old forms have no verb, and all their flags before the file.
+//! verb's flags may stand anywhere, unless an operand follows a switch: what stands behind that one is ignored. The old forms have no verb, and all their flags before the file.
 //!
 //! Source: sops 3.13.3 (`cmd/sops/main.go`) on urfave/cli 1.22, and that binary.
 
@@ -100,6 +100,9 @@ pub const VALUES: [&str; 40] = [
 /// Flags before a verb that sops looks at; the others it passes over there.
 const FOR_ALL_VERBS: [&str; 6] = ["config", "indent", "mac-only-encrypted", "verbose", "disable-version-check", "check-for-updates"];
 
+/// Those that sops doesn't know behind a verb.
+const ONLY_BEFORE: [&str; 2] = ["config", "indent"];
+
 /// What sops's completion scripts put at the end of a line.
 const COMPLETION: &str = "--generate-bash-completion";
 
@@ -123,7 +126,7 @@ pub fn read(mut args: Vec<OsString>, is_file: &dyn Fn(&OsStr) -> bool) -> Result
         args.pop();
         return Ok(Asked::Words(words(&args)));
     }
-    let (globals, operands) = split(&Known::without_verb(), args, false)?;
+    let (globals, operands) = split(&Known::without_verb(), args)?;
     let given = |name: &str| globals.iter().any(|(other, _)| other == name);
     if given("help") {
         return Ok(Asked::Help(Vec::new()));
@@ -179,6 +182,15 @@ impl Known {
         known
     }
 
+    /// The flags behind `verb`: of those for all verbs sops knows some before it only.
+    fn behind(&self, verb: &str) -> Known {
+        let mut names = self.names.clone();
+        if VERBS.iter().any(|row| row.name == verb) {
+            names.retain(|name, _| !ONLY_BEFORE.contains(&name.as_str()));
+        }
+        Known { names, repeated: self.repeated.clone() }
+    }
+
     /// Keeps of each flag the last one, and leaves out what was switched off.
     fn settle(&self, given: Vec<Given>) -> Vec<Given> {
         let mut kept: Vec<Given> = Vec::new();
@@ -195,23 +207,41 @@ impl Known {
     }
 }
 
-/// Takes flags from operands. `anywhere`: known flags count behind an operand too, as they do behind a verb; unknown ones
-/// are operands there, and wrong before.
-fn split(known: &Known, args: Vec<OsString>, anywhere: bool) -> Result<(Vec<Given>, Vec<OsString>)> {
+/// Brings flags before the operands, behind a verb. sops takes what follows a flag for its value there, be it a switch:
+/// `-i FILE --add-age R` stays as it is, and the late flag isn't one.
+fn reordered(known: &Known, args: Vec<OsString>) -> Vec<OsString> {
+    let is_known = |arg: &OsString| matches!(token(arg), Token::Flag(name, _) if known.names.contains_key(&name));
+    let (mut flags, mut operands): (Vec<OsString>, Vec<OsString>) = Default::default();
+    let mut may_be_value = false;
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if is_known(&arg) {
+            may_be_value = !arg.to_string_lossy().contains('=');
+            flags.push(arg);
+        } else if std::mem::take(&mut may_be_value) {
+            flags.push(arg);
+        } else if token(&arg) == Token::End {
+            operands.insert(0, arg);
+            operands.extend(args);
+            break;
+        } else {
+            operands.push(arg);
+        }
+    }
+    flags.extend(operands);
+    flags
+}
+
+/// Takes the flags from the operands behind them; an unknown one is wrong there.
+fn split(known: &Known, args: Vec<OsString>) -> Result<(Vec<Given>, Vec<OsString>)> {
     let mut given = Vec::new();
     let mut operands: Vec<OsString> = Vec::new();
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
-        let (name, value) = match token(&arg) {
-            Token::Flag(name, value) if anywhere || operands.is_empty() => (name, value),
-            Token::End if anywhere || operands.is_empty() => {
-                operands.extend(args);
-                break;
-            }
-            _ => {
-                operands.push(arg);
-                continue;
-            }
+        let Token::Flag(name, value) = token(&arg) else {
+            operands.extend((token(&arg) != Token::End).then_some(arg));
+            operands.extend(args);
+            break;
         };
         match known.names.get(&name) {
             Some((long, true)) => {
@@ -220,8 +250,7 @@ fn split(known: &Known, args: Vec<OsString>, anywhere: bool) -> Result<(Vec<Give
                 given.push((long.clone(), Some(value.ok_or_else(missing)?)));
             }
             Some((long, false)) => given.push((long.clone(), switch(long, value)?)),
-            None if operands.is_empty() => return Err(unknown(&name, known)),
-            None => operands.push(arg),
+            None => return Err(unknown(&name, known)),
         }
     }
     Ok((known.settle(given), operands))
@@ -258,14 +287,16 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
         command = part;
     }
     if command.has_subcommands() && path.is_empty() {
-        return Ok(Asked::Help(vec![verb]));
+        return args.iter().find(|word| token(word) == Token::Operand).map_or(Ok(Asked::Help(vec![verb])), |word| Err(no_topic(word)));
     }
     let known = Known::of(&command);
-    let (given, mut operands) = split(&known, args, true)?;
+    let behind = known.behind(&verb);
+    let (given, mut operands) = split(&behind, reordered(&behind, args))?;
     if given.iter().any(|(name, _)| name == "help") {
         let names = path.iter().map(|word| word.to_string_lossy().into_owned());
         return Ok(Asked::Help(std::iter::once(verb).chain(names).collect()));
     }
+    refuse_count(&verb, &given, &operands)?;
     let counting = VERBS.iter().find(|row| row.name == verb).and_then(|row| row.operands).unwrap_or(operands.len());
     let late = operands.split_off(counting.min(operands.len()));
     let ignored = if verb == "filestatus" { Vec::new() } else { ignored(&late) };
@@ -276,6 +307,37 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
     let mut rest = path;
     rest.extend(spelled(known.settle(flags), operands));
     Ok(Asked::Command(Line { verb, rest, ignored, unheard }))
+}
+
+/// Refuses too many words where sops counts them, and a file that isn't named.
+fn refuse_count(verb: &str, given: &[Given], operands: &[OsString]) -> Result<()> {
+    let has = |name: &str| given.iter().any(|(other, _)| other == name);
+    let (most, kind) = match verb {
+        "set" => (3, Kind::NoFile),
+        "unset" => (2, Kind::NoFile),
+        "exec-env" | "exec-file" => (2, Kind::Generic),
+        "groups" if !has("file") && !has("help") => {
+            let error = Error::new(Kind::Unreadable, "no file specified");
+            return Err(error.hint("groups add --file FILE --age RECIPIENT, groups delete --file FILE NUMBER"));
+        }
+        "completion" if operands.first().is_some_and(|shell| !is_shell(shell)) => return Err(no_topic(&operands[0])),
+        _ => return Ok(()),
+    };
+    if operands.len() <= most {
+        return Ok(());
+    }
+    let message = format!("{verb} takes {most} words besides flags, here are {}", operands.len());
+    Err(Error::new(kind, message).hint("flags stand before the file; quote a value or a command that has blanks"))
+}
+
+fn is_shell(word: &OsStr) -> bool {
+    word.to_str().and_then(|word| word.parse::<clap_complete::Shell>().ok()).is_some()
+}
+
+/// There is no help to give about this.
+pub fn no_topic(word: &OsStr) -> Error {
+    let error = Error::new(Kind::Unwritable, format!("No help topic for '{}'", crate::error::printable(&word.to_string_lossy())));
+    error.hint("sops --help lists the commands")
 }
 
 /// The old flags that choose what is done; the last of them wins where several are given.
@@ -326,7 +388,8 @@ fn spelled(flags: Vec<Given>, operands: Vec<OsString>) -> Vec<OsString> {
         }
         arg
     };
-    let mut rest: Vec<OsString> = flags.into_iter().map(flag).collect();
+    let none = |(name, value): &Given| name == "output" && value.as_ref().is_some_and(|path| path.is_empty());
+    let mut rest: Vec<OsString> = flags.into_iter().filter(|given| !none(given)).map(flag).collect();
     if operands.iter().any(|operand| operand.to_string_lossy().starts_with('-')) {
         rest.push("--".into());
     }
