@@ -173,7 +173,9 @@ impl Targets {
     /// # Errors
     /// `ConflictingFlags` (8); under the name `sops` `Unwritable` (3) for a directory, as in sops.
     pub fn refuse_output(&self, context: &Context, output: Option<&str>, given: Option<&str>) -> Result<()> {
-        let Some(output) = output.filter(|output| Path::new(output).is_dir() || context.is_sops() && output.ends_with('/')) else { return Ok(()) };
+        let Some(output) = output.filter(|output| Path::new(output).is_dir() || context.is_sops() && output.ends_with('/')) else {
+            return Ok(());
+        };
         if context.is_sops() {
             let error = Error::new(Kind::Unwritable, format!("can't write the output: {output} is a directory"));
             return Err(error.hint("name a file; kveil under its own name takes a directory, too"));

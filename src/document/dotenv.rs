@@ -138,6 +138,7 @@ impl Format for Dotenv {
         let text = escaped(&flat::printed(&scalar));
         match place {
             Place::Node(id) => edits.replace(document.node(id).span, &text),
+            Place::Entry(_, key) if key.starts_with('#') || key.contains(['=', '\n']) => return Err(no_key(key)),
             Place::Entry(_, key) => flat::append(document, "\n", &[key, "=", &text], edits),
             Place::Item(_) | Place::Top => return Err(nested("")),
         }
@@ -220,6 +221,11 @@ fn no_equals(source: &str, start: usize) -> Error {
     flat::unreadable(source, start, "a line without =, expected KEY=value, a comment in the first column, or an empty line")
 }
 
+fn no_key(key: &str) -> Error {
+    let message = "a key that dotenv can't hold: a line that starts with # is a comment, and the first = ends the key";
+    Error::new(ErrorKind::BadIndex, message).for_key(key).hint("choose another name, without # in front, = and line breaks")
+}
+
 fn nested(key: &str) -> Error {
     let error = Error::new(ErrorKind::Emit, "a map or a list has no form in dotenv, expected plain values at the top level");
     error.for_key(key).hint("choose YAML or JSON output")
@@ -248,6 +254,15 @@ mod tests {
             let error = Dotenv.parse(source).err().unwrap();
             assert_eq!((error.kind.exit_code(), error.position.map(|position| position.line)), (2, Some(2)));
             assert!(!error.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn keys_that_would_be_read_as_something_else_are_refused() {
+        let document = Dotenv.parse("A=1\n").unwrap();
+        for key in ["#x", "a=b", "a\nb"] {
+            let put = Dotenv.put(&document, Place::Entry(0, key), &Value::string("v"), &mut Edits::default());
+            assert_eq!(put.err().map(|error| error.kind.exit_code()), Some(7), "{key}");
         }
     }
 

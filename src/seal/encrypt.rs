@@ -11,7 +11,7 @@ use super::walk::{self, Leaf, Walk};
 use crate::document::edit::Edits;
 use crate::document::layout::{self, Entry, EntryKind};
 use crate::document::resolve::{Scalar, Type};
-use crate::document::{bytes, Document, Kind, NONE, NodeId, Span};
+use crate::document::{Document, Kind, NONE, NodeId, Span, bytes};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::metadata::Metadata;
 use crate::secret::Secret;

@@ -1,0 +1,190 @@
+//! Files and command lines of genuine sops at the edges of what people write: the same with both programs.
+#![cfg(unix)]
+
+mod sandbox;
+
+use sandbox::{Call, Done, RECIPIENT_1, RECIPIENT_2, Sandbox};
+
+/// A sandbox with the file `name`, as genuine sops encrypted `plain`.
+fn genuine(name: &str, plain: &[u8]) -> Option<Sandbox> {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write(name, plain);
+    sandbox.genuine(["encrypt", "-i", "--age", RECIPIENT_1, name])?.run().ok();
+    Some(sandbox)
+}
+
+/// Runs the same with genuine sops and under its name, each on the file as it is now; gives both, with the files they left.
+fn both(sandbox: &Sandbox, name: &str, arguments: &[&str], stdin: &str) -> [(Done, Vec<u8>); 2] {
+    let before = sandbox.read(name);
+    [sandbox.genuine(arguments).expect("it encrypted the file"), sandbox.sops(arguments)].map(|call: Call| {
+        sandbox.write(name, &before);
+        let done = call.stdin(stdin).run();
+        let after = sandbox.read(name);
+        sandbox.write(name, &before);
+        (done, after)
+    })
+}
+
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
+fn values_that_are_not_utf8_come_out_as_they_are_and_are_never_replaced() {
+    for (name, plain) in [("f.env", &b"#c\xe4\nA=\xe4\nB=1\n"[..]), ("f.ini", b"[s]\nA = \xe4\nB = 1\n"), ("f.bin", b"A=\xe4\nB=1\n")] {
+        let Some(sandbox) = genuine(name, plain) else { return };
+        for arguments in [&["decrypt", name][..], &["exec-file", name, "cat {}"]] {
+            let [(theirs, _), (ours, _)] = both(&sandbox, name, arguments, "");
+            assert_eq!((ours.code, &ours.out), (theirs.code, &theirs.out), "{arguments:?}");
+            assert!(holds(&ours.out, b"\xe4") && !holds(&ours.out, REPLACEMENT));
+        }
+    }
+    let Some(sandbox) = genuine("f.env", b"A=\xe4\nB=1\n") else { return };
+    let same = [
+        &["decrypt", "--extract", "[\"A\"]", "f.env"][..],
+        &["exec-env", "f.env", "printf %s \"$A\""],
+        &["decrypt", "--output-type", "json", "f.env"],
+    ];
+    for arguments in same {
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.env", arguments, "");
+        assert_eq!((ours.code, &ours.out), (theirs.code, &theirs.out), "{arguments:?}");
+    }
+    let sealed = sandbox.read("f.env");
+    for arguments in [&["set", "f.env", "[\"B\"]", "\"2\""][..], &["unset", "f.env", "[\"B\"]"], &["rotate", "-i", "f.env"]] {
+        for call in [sandbox.sops(arguments), sandbox.kveil(arguments)] {
+            assert!(call.run().refused(2).contains("aren't UTF-8"));
+            assert_eq!(sandbox.read("f.env"), sealed);
+        }
+    }
+    let Some(sandbox) = genuine("f.bin", b"A=\xe4\n") else { return };
+    let [(theirs, _), (ours, _)] = both(&sandbox, "f.bin", &["decrypt", "--output-type", "dotenv", "f.bin"], "");
+    assert_eq!((ours.code, ours.out), (theirs.code, theirs.out));
+}
+
+const LIST: &str = "l:\n    # cm\n    - one\n    - two # beside\n    # before\n    - three\n";
+
+#[test]
+fn indexes_of_lists_mean_the_same_value_in_every_verb() {
+    let Some(sandbox) = genuine("f.yaml", LIST.as_bytes()) else { return };
+    let extracted = |call: Call| call.run().text();
+    for (number, value) in [(1, "one"), (3, "two"), (5, "three")] {
+        let index = format!("[\"l\"][{number}]");
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["decrypt", "--extract", &index, "f.yaml"], "");
+        assert_eq!((ours.out.as_slice(), theirs.out.as_slice()), (value.as_bytes(), value.as_bytes()));
+        for change in [&["set", "f.yaml", &index, "\"new\""][..], &["unset", "f.yaml", &index]] {
+            let before = sandbox.read("f.yaml");
+            let lines = |after: Vec<u8>| {
+                sandbox.write("f.yaml", &after);
+                let text = sandbox.kveil(["decrypt", "f.yaml"]).run().text();
+                sandbox.write("f.yaml", &before);
+                text.lines().filter(|line| line.starts_with("    - ")).map(str::to_owned).collect::<Vec<_>>()
+            };
+            let [(_, theirs), (_, ours)] = both(&sandbox, "f.yaml", change, "").map(|(done, after)| (done.ok(), lines(after)));
+            assert_eq!(ours, theirs, "{change:?}");
+        }
+    }
+    // Of a comment, which genuine sops replaces by the value.
+    sandbox.sops(["set", "f.yaml", "[\"l\"][0]", "\"new\""]).run().refused(7);
+    sandbox.sops(["decrypt", "--extract", "[\"l\"][2]", "f.yaml"]).run().refused(1);
+    // Under kveil's own name values count alone, whoever wrote the file.
+    assert_eq!(extracted(sandbox.kveil(["decrypt", "--extract", "[\"l\"][1]", "f.yaml"])), "two");
+    sandbox.kveil(["set", "f.yaml", "[\"l\"][1]", "\"new\""]).run().ok();
+    assert_eq!(extracted(sandbox.kveil(["decrypt", "--extract", "[\"l\"][1]", "f.yaml"])), "new");
+    sandbox.write("own.yaml", LIST);
+    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, "own.yaml"]).run().ok();
+    let [(theirs, _), (ours, _)] = both(&sandbox, "own.yaml", &["decrypt", "--extract", "[\"l\"][3]", "own.yaml"], "");
+    assert_eq!((ours.ok(), theirs.ok()), (b"two".to_vec(), b"two".to_vec()));
+}
+
+#[test]
+fn an_output_is_never_the_input_in_a_directory() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("p.yaml", "a: 1\n");
+    let sealed = sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "p.yaml"]).run().ok();
+    sandbox.write("f.yaml", &sealed);
+    for output in [".", "./", "../work"] {
+        for arguments in [
+            &["decrypt", "--output", output, "f.yaml"][..],
+            &["rotate", "--output", output, "f.yaml"],
+            &["encrypt", "--output", output, "--age", RECIPIENT_1, "p.yaml"],
+        ] {
+            assert!(sandbox.kveil(arguments).run().refused(8).contains("its own output"));
+            sandbox.sops(arguments).run().refused(3);
+            if let Some(genuine) = sandbox.genuine(arguments) {
+                genuine.run().refused(3);
+            }
+        }
+    }
+    assert_eq!((sandbox.read("f.yaml"), sandbox.read("p.yaml")), (sealed, b"a: 1\n".to_vec()));
+    assert_eq!(sandbox.sops(["decrypt", "--output", "", "f.yaml"]).run().text(), "a: 1\n");
+}
+
+#[test]
+fn exec_env_prints_the_types_that_were_encrypted() {
+    let Some(sandbox) = genuine("f.yaml", b"D: 1.0\nE: 1e3\nI: -0.0\nN: 5\nS: \"1.0\"\n") else { return };
+    let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["exec-env", "f.yaml", "echo $D $E $I $N $S"], "");
+    assert_eq!((ours.out.as_slice(), theirs.out.as_slice()), (&b"1.0 1000.0 -0.0 5 1.0\n"[..], &b"1.0 1000.0 -0.0 5 1.0\n"[..]));
+}
+
+/// Code, whether the file changed, and whether the second recipient can read it.
+fn outcome((done, after): &(Done, Vec<u8>), before: &[u8]) -> (i32, bool, bool) {
+    (done.code, after != before, holds(after, RECIPIENT_2.as_bytes()))
+}
+
+#[test]
+fn words_behind_the_file_count_as_in_genuine_sops() {
+    let Some(sandbox) = genuine("f.yaml", b"a: 1\n") else { return };
+    sandbox.write("c2.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},{RECIPIENT_2}\n"));
+    let before = sandbox.read("f.yaml");
+    let lines = "rotate -i f.yaml --add-age R2|rotate f.yaml -i --add-age R2|rotate --add-age R2 f.yaml -i|rotate f.yaml -i --bogus\
+        |rotate -i f.yaml --bogus|rotate -- f.yaml -i|rotate f.yaml -i x.yaml|updatekeys f.yaml -y --config c2.yaml\
+        |updatekeys -y f.yaml --config c2.yaml|decrypt --config c2.yaml f.yaml|set f.yaml [\"a\"] 2 extra|set --idempotent f.yaml [\"a\"] 2 --ignore-mac\
+        |unset f.yaml [\"a\"] extra|exec-env f.yaml true x|exec-file f.yaml true x|groups foo|groups add --age R2|groups delete 0\
+        |groups delete -f f.yaml|help nosuch|completion nosuch|rotate -i --rm-pgp ABC f.yaml|rotate -i --rm-age junk f.yaml";
+    for line in lines.split('|') {
+        let arguments: Vec<&str> = line.split_whitespace().map(|word| if word == "R2" { RECIPIENT_2 } else { word }).collect();
+        let [theirs, ours] = both(&sandbox, "f.yaml", &arguments, "");
+        assert_eq!(outcome(&ours, &before), outcome(&theirs, &before), "{line}");
+    }
+    let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["exec-env", "--background", "f.yaml", "true"], "");
+    assert!(theirs.err.contains("deprecated") && ours.err.contains("deprecated"));
+}
+
+#[test]
+fn updatekeys_takes_the_answers_that_genuine_sops_takes() {
+    let Some(sandbox) = genuine("f.yaml", b"a: 1\n") else { return };
+    let before = sandbox.read("f.yaml");
+    sandbox.write(".sops.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},{RECIPIENT_2}\n"));
+    for answer in ["", "n\n", "y", "yes\n", "yes\ny\n", "Y\nn\n", "\ny\n"] {
+        let [theirs, ours] = both(&sandbox, "f.yaml", &["updatekeys", "f.yaml"], answer);
+        assert_eq!(outcome(&ours, &before), outcome(&theirs, &before), "{answer:?}");
+        assert_eq!(ours.0.out, theirs.0.out, "{answer:?}");
+    }
+    let done = sandbox.kveil(["updatekeys", "f.yaml"]).run();
+    assert!(done.code == 1 && done.err.contains("without an answer"), "{}", done.err);
+    sandbox.write(".sops.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},junk\n"));
+    let [theirs, ours] = both(&sandbox, "f.yaml", &["updatekeys", "f.yaml"], "y\n");
+    assert_eq!((outcome(&ours, &before), &ours.0.out), (outcome(&theirs, &before), &theirs.0.out));
+}
+
+#[test]
+fn a_key_twice_in_json_is_no_reason_not_to_open_a_file() {
+    let Some(sandbox) = genuine("f.json", b"{\"a\":1,\"b\":{\"x\":\"1\",\"x\":\"2\"},\"a\":2}\n") else { return };
+    sandbox.write(".sops.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},{RECIPIENT_2}\n"));
+    let before = sandbox.read("f.json");
+    for arguments in [&["decrypt", "f.json"][..], &["decrypt", "--extract", "[\"a\"]", "f.json"], &["filestatus", "f.json"]] {
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.json", arguments, "");
+        assert_eq!((ours.code, ours.out, ours.err), (theirs.code, theirs.out, theirs.err), "{arguments:?}");
+    }
+    let [theirs, ours] = both(&sandbox, "f.json", &["updatekeys", "-y", "f.json"], "");
+    assert_eq!(outcome(&ours, &before), outcome(&theirs, &before));
+    let told = sandbox.kveil(["decrypt", "f.json"]).run();
+    assert!(told.err.contains("the key a stands twice"));
+    // What would have to choose one of them refuses.
+    sandbox.kveil(["set", "f.json", "[\"a\"]", "3"]).run().refused(1);
+    let sops_twice = String::from_utf8(before).expect("JSON").replacen("\"a\"", "\"sops\"", 1);
+    sandbox.write("f.json", sops_twice);
+    sandbox.kveil(["decrypt", "f.json"]).run().refused(1);
+}
