@@ -35,5 +35,6 @@ pub mod tree;
 
 pub mod diagnosis;
 pub mod deploy;
+pub mod lint;
 
 pub mod cli;

@@ -1,6 +1,6 @@
 //! Files that were left in clear by `decrypt -i`: noted, found again, closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -47,6 +47,18 @@ pub fn top(file: &Path) -> Option<PathBuf> {
 pub fn decrypted(context: &Context, folder: &Path) -> Result<Vec<PathBuf>> {
     let Some(repository) = context.repository(folder)? else { return Ok(Vec::new()) };
     Ok(repository.noted_decrypted()?.into_iter().filter(|path| is_clear(path)).collect())
+}
+
+/// The files left decrypted in the repositories of these files; a repository is asked once.
+pub fn noted<'t>(context: &Context, targets: impl Iterator<Item = &'t Target>) -> HashSet<PathBuf> {
+    let tops: HashSet<PathBuf> = targets.filter_map(|target| top(&target.absolute(context, None))).collect();
+    let of_top = |top: PathBuf| {
+        decrypted(context, &top).unwrap_or_else(|why| {
+            report::warning(context, &format!("files that were left decrypted aren't told from others in clear: {why}"));
+            Vec::new()
+        })
+    };
+    tops.into_iter().flat_map(of_top).collect()
 }
 
 /// Those of the current directory's repository, to be encrypted.

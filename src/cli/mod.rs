@@ -4,6 +4,7 @@
 mod argv;
 mod ask;
 mod build;
+mod check;
 mod clock;
 mod completion;
 mod config;
@@ -116,6 +117,7 @@ pub static COMMANDS: &[Command] = &[
     command!("status", status),
     question!("diff", diff),
     question!("doctor", doctor),
+    command!("check", check),
     command!("filestatus", filestatus),
     command!("git", git),
     command!("resolve", resolve),

@@ -72,7 +72,7 @@ struct Row {
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     let paths = if args.paths.is_empty() { vec![OsString::from(".")] } else { args.paths.clone() };
     let targets = Paths { paths, ..Paths::default() }.resolve(context, Mode::Plain)?;
-    let left = noted(context, targets.files.iter().filter(|target| target.source != Source::Stdin));
+    let left = left::noted(context, targets.files.iter().filter(|target| target.source != Source::Stdin));
     let look = Look { context, args, configs: Configs::new(context, &args.common), left };
     let ran = files::work(context, targets, |target| look.one(target));
     if args.format == "json" {
@@ -81,18 +81,6 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         report::data(text(&ran.done).as_bytes())?;
     }
     ran.settle(context, args.common.verbose, "listed")
-}
-
-/// The files left decrypted in the repositories of these files; a repository is asked once.
-fn noted<'t>(context: &Context, targets: impl Iterator<Item = &'t Target>) -> HashSet<PathBuf> {
-    let tops: HashSet<PathBuf> = targets.filter_map(|target| left::top(&target.absolute(context, None))).collect();
-    let of_top = |top: PathBuf| {
-        left::decrypted(context, &top).unwrap_or_else(|why| {
-            report::warning(context, &format!("files that were left decrypted aren't told from others in clear: {why}"));
-            Vec::new()
-        })
-    };
-    tops.into_iter().flat_map(of_top).collect()
 }
 
 fn text(rows: &[Row]) -> String {

@@ -69,6 +69,16 @@ impl Repository {
         Ok(lines(&self.diff(&[])?).map(|line| platform::path_of_bytes(line.path)).collect())
     }
 
+    /// The files, below the top, whose content in the work tree isn't that of `commit`; files that git doesn't know aren't
+    /// among them.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn differing_from(&self, commit: &str) -> Result<HashSet<PathBuf>> {
+        let differing = self.diff(&[commit])?;
+        Ok(lines(&differing).map(|line| platform::path_of_bytes(line.path)).collect())
+    }
+
     /// Where HEAD and `commit` parted; `revision` is what people call it.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod changed;
 pub mod decrypted;
 pub mod diff;
 pub mod hooks;
+pub mod history;
 pub mod index;
 pub mod mask;
 pub mod merge;

@@ -205,6 +205,24 @@ impl Repository {
         Ok(missing)
     }
 
+    /// How many of these files (below the top) git would show and merge without kveil.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn without_driver(&self, files: &[PathBuf]) -> Result<usize> {
+        if files.is_empty() {
+            return Ok(0);
+        }
+        let list: Vec<u8> = files.iter().flat_map(|path| platform::bytes_of_path(path).into_iter().chain([0])).collect();
+        let output = self.run(&["check-attr", "-z", "--stdin", "diff", "merge"], Some(&list))?;
+        if !output.status.success() {
+            return Err(trouble(&output, &self.top));
+        }
+        // PATH, ATTRIBUTE, VALUE in turn; a file has both or counts once.
+        let fields: Vec<&[u8]> = fields(&output.stdout).collect();
+        Ok(fields.chunks(6).filter(|rows| rows.chunks(3).any(|row| row.get(2) != Some(&&b"kveil"[..]))).count())
+    }
+
     /// The files of the work tree that git knows, or would.
     ///
     /// # Errors

@@ -115,6 +115,29 @@ impl<'t> Token<'t> {
         let padding = self.data.bytes().rev().take_while(|byte| *byte == b'=').count();
         (self.data.len() / 4 * 3).saturating_sub(padding)
     }
+
+    /// The ciphertext, in base64.
+    pub fn data(&self) -> &'t str {
+        self.data
+    }
+
+    /// The IV, in base64.
+    pub fn iv(&self) -> &'t str {
+        self.iv
+    }
+
+    /// The tag, in base64.
+    pub fn tag(&self) -> &'t str {
+        self.tag
+    }
+
+    /// Whether all fields are what they must be for anyone to open it.
+    pub fn is_sound(&self) -> bool {
+        let length = |text: &str| STANDARD.decode_to_vec(text).map(|bytes| bytes.len()).ok();
+        let iv = matches!(length(self.iv), Some(IV_LENGTH | 12));
+        let known = Type::from_name(self.kind).is_some();
+        iv && known && length(self.tag) == Some(TAG_LENGTH) && STANDARD.check(self.data.as_bytes()).is_ok()
+    }
 }
 
 fn last_field<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {

@@ -1,0 +1,114 @@
+//! Secrets that stand in clear.
+
+use super::{Level, Rule, Sheet, Subject, fields, judge, template};
+use crate::document::resolve::Type;
+use crate::document::{Document, Kind, NodeId};
+use crate::kubernetes::{Object, decoded};
+use crate::seal::value::Token;
+
+/// A Secret with a value in clear.
+pub static PLAINTEXT_SECRET: Rule = Rule::new("KV101", "plaintext-secret", Level::Error).fixed();
+/// kubectl's copy of a Secret among its annotations.
+pub static LAST_APPLIED: Rule = Rule::new("KV113", "last-applied-leak", Level::Error);
+/// A file that `decrypt -i` left in clear.
+pub static LEFT_DECRYPTED: Rule = Rule::new("KV117", "left-decrypted", Level::Error).fixed();
+/// A file that speaks of a Secret and can't be read.
+pub static UNREADABLE: Rule = Rule::new("KV119", "unreadable-secret", Level::Warning);
+
+pub(super) const RULES: &[&Rule] = &[&PLAINTEXT_SECRET, &LAST_APPLIED, &LEFT_DECRYPTED, &UNREADABLE];
+
+const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
+    if subject.about.left_decrypted && !subject.has_block {
+        let next = format!("kveil encrypt --all-decrypted, or kveil encrypt -i {}", subject.name);
+        sheet.whole(&LEFT_DECRYPTED, "decrypt -i left this file in clear, and it is still so", next);
+    }
+    let Some(document) = subject.document else {
+        return by_line(subject, sheet);
+    };
+    for object in subject.objects() {
+        if decoded::is_secret(&object) {
+            secret(subject, document, &object, sheet);
+        }
+    }
+}
+
+fn by_line(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
+    if subject.unread.is_none() {
+        return;
+    }
+    for value in template::values(subject.text) {
+        let Some(level) = judge::clear_value(&value.key, &value.text, value.encoded) else { continue };
+        let message = format!("a Secret has the value of {} in clear; base64 is not encryption", value.key);
+        sheet.at(&PLAINTEXT_SECRET, value.span, message, next(subject)).level = level;
+    }
+    let speaks = template::speaks_of_a_secret(subject.text);
+    if speaks && !subject.conflict && !subject.text.contains("{{") && !subject.text.contains("{%") {
+        let message = "a Secret that can't be read as a whole; it was searched line by line";
+        sheet.whole(&UNREADABLE, message, "mend the file: kveil encrypt names the place");
+    }
+}
+
+fn secret(subject: &Subject<'_>, document: &Document<'_>, object: &Object<'_>, sheet: &mut Sheet<'_>) {
+    for (field, encoded) in [("data", true), ("stringData", false)] {
+        let Some(values) = document.get(object.root, field) else { continue };
+        let values = if document.node(values).kind == Kind::Alias { document.node(values).target() } else { values };
+        for (key, value) in pairs(document, values) {
+            value_of(subject, document, object, (key, value, encoded), sheet);
+        }
+    }
+    let annotations = document.get(object.root, "metadata").and_then(|metadata| document.get(metadata, "annotations"));
+    let Some(copy) = annotations.and_then(|annotations| document.get(annotations, ANNOTATION)) else { return };
+    if Token::parse(document.text(copy)).is_none() && document.text(copy).contains("ata\"") {
+        let message = format!("{}: the annotation {ANNOTATION} repeats its values in clear", object.title());
+        sheet.node(&LAST_APPLIED, document, copy, message, "take the annotation out, and change the values at their source");
+    }
+}
+
+fn pairs(document: &Document<'_>, values: NodeId) -> Vec<(NodeId, NodeId)> {
+    if document.node(values).kind == Kind::Mapping { document.entries(values).collect() } else { Vec::new() }
+}
+
+fn value_of(
+    subject: &Subject<'_>,
+    document: &Document<'_>,
+    object: &Object<'_>,
+    (key, value, encoded): (NodeId, NodeId, bool),
+    sheet: &mut Sheet<'_>,
+) {
+    let id = if document.node(value).kind == Kind::Alias { document.node(value).target() } else { value };
+    if document.node(id).is_collection() || is_hidden(subject, document, value) {
+        return;
+    }
+    let Ok(scalar) = document.scalar(id) else { return };
+    if matches!(scalar.kind, Type::Null) {
+        return;
+    }
+    let name = document.key_text(key);
+    let text = document.text(id);
+    let encoded = encoded && document.props(id).tag.is_none();
+    let level = if text.starts_with("ENC[") { None } else { judge::clear_value(name, text, encoded) };
+    if let Some(level) = level {
+        let title = crate::error::printable(&object.title());
+        let message = match level {
+            Level::Error => format!("{title}: this value is in clear; base64 is not encryption"),
+            _ => format!("{title}: this value is in clear, and looks like a name, a setting or a certificate"),
+        };
+        sheet.node(&PLAINTEXT_SECRET, document, value, message, next(subject)).level = level;
+    }
+}
+
+/// Whether the file's own rule has the value encrypted: what is in clear there is another rule's matter.
+fn is_hidden(subject: &Subject<'_>, document: &Document<'_>, id: NodeId) -> bool {
+    let Some(encrypted) = &subject.encrypted else { return subject.has_block };
+    let selection = &encrypted.selection;
+    selection.by_comment() || selection.encrypts(fields::keys_above(document, id).any(|key| selection.matches_key(key)))
+}
+
+fn next(subject: &Subject<'_>) -> String {
+    match subject.has_block {
+        true => "the selection in its sops block leaves this key in clear: decrypt the file, and encrypt it with encrypted_regex ^(data|stringData)$".to_owned(),
+        false => format!("kveil encrypt -i {}; if it was committed in clear, change the value at its source", subject.name),
+    }
+}
