@@ -231,6 +231,33 @@ fn every_variety_of_age_recipients_has_its_row() {
     }
 }
 
+/// Modules of `src/lint` that are no families of rules.
+const LINT_PARTS: [&str; 5] = ["baseline", "judge", "output", "shown", "template"];
+
+#[test]
+fn every_family_of_rules_and_every_output_has_its_row() {
+    let table = read("lint/mod.rs");
+    for family in modules("lint").iter().filter(|name| !LINT_PARTS.contains(&name.as_str())) {
+        assert!(table.contains(&format!("Family {{ rules: {family}::RULES,")), "{family} has no row in src/lint/mod.rs");
+    }
+    let table = read("lint/output/mod.rs");
+    for form in modules("lint/output") {
+        assert!(table.contains(&format!("write: {form}::write }}")), "{form} has no row in src/lint/output/mod.rs");
+    }
+}
+
+#[test]
+fn rules_get_texts_and_read_nothing_themselves() {
+    let mut found = Vec::new();
+    for source in sources().into_iter().filter(|source| source.room() == "lint") {
+        for (at, line) in source.lines() {
+            let words = ["std::fs", "std::process", "std::net", "std::env", "std::time", "crate::source", "crate::git", "crate::cli"];
+            found.extend(words.iter().filter(|word| line.contains(**word)).map(|word| format!("src/{}:{at}: {word}", source.name)));
+        }
+    }
+    tell("files, processes or the clock in rules", &found);
+}
+
 #[test]
 fn every_format_has_its_row() {
     let table = read("document/mod.rs");

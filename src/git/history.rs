@@ -1,14 +1,32 @@
 //! Many objects at once, from one `git cat-file --batch`.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use zeroize::Zeroizing;
 
-use super::{Repository, missing};
+use super::{Repository, fields, missing};
 use crate::error::{Error, Kind, Result};
+use crate::source::platform;
 
 impl Repository {
+    /// The files of a commit, below the top, with their objects; links and submodules are none.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn files_of(&self, commit: &str) -> Result<HashMap<PathBuf, String>> {
+        let listed = self.ask(&["ls-tree", "-r", "-z", "--full-tree", commit])?;
+        let one = |line: &[u8]| {
+            let tab = memchr::memchr(b'\t', line)?;
+            let (head, path) = (std::str::from_utf8(line.get(..tab)?).ok()?, line.get(tab + 1..)?);
+            let object = head.starts_with("100").then(|| head.split(' ').nth(2))??;
+            Some((platform::path_of_bytes(path), object.to_owned()))
+        };
+        Ok(fields(&listed).filter_map(one).collect())
+    }
+
     /// Gives the bytes of each of these objects, as they are stored, in order.
     ///
     /// # Errors
@@ -31,7 +49,8 @@ impl Repository {
             let mut answers = BufReader::with_capacity(1 << 17, answers);
             let mut bytes = Zeroizing::new(Vec::new());
             objects.iter().try_for_each(|object| {
-                let size = size(&mut answers).ok_or_else(|| self.with_depth(Error::new(Kind::Unreadable, format!("git has no object {object}"))))?;
+                let size = size(&mut answers)
+                    .ok_or_else(|| self.with_depth(Error::new(Kind::Unreadable, format!("git has no object {object}"))))?;
                 bytes.resize(size + 1, 0);
                 answers.read_exact(&mut bytes).map_err(|_| broken())?;
                 receive(object, &bytes[..size]);

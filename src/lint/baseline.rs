@@ -34,7 +34,8 @@ impl Baseline {
     /// # Errors
     /// `Unreadable` (2): not one, or of a later version.
     pub fn read(text: &str) -> Result<Baseline> {
-        let wrong = |what: &str| Error::new(Kind::Unreadable, format!("no baseline: {what}")).hint("kveil check --write-baseline FILE writes one");
+        let wrong =
+            |what: &str| Error::new(Kind::Unreadable, format!("no baseline: {what}")).hint("kveil check --write-baseline FILE writes one");
         let file: Value = serde_json::from_str(text).map_err(|why| wrong(&format!("line {} isn't JSON", why.line())))?;
         if file["version"].as_u64() != Some(VERSION) {
             return Err(wrong("its version isn't 1"));
@@ -47,7 +48,8 @@ impl Baseline {
 
     /// As text: a finding a line, in order, so that changes to it are readable.
     pub fn text(&self) -> String {
-        let row = |((file, rule, key), count): (&Known, &u64)| format!("  {}", json!({"file": file, "rule": rule, "key": key, "count": count}));
+        let row =
+            |((file, rule, key), count): (&Known, &u64)| format!("  {}", json!({"file": file, "rule": rule, "key": key, "count": count}));
         let rows: Vec<String> = self.0.iter().map(row).collect();
         format!("{{\"version\": {VERSION}, \"findings\": [\n{}\n]}}\n", rows.join(",\n"))
     }

@@ -1,6 +1,6 @@
 //! Files against the rules of `.sops.yaml`.
 
-use super::{Level, Rule, Sheet, Subject};
+use super::{Level, Rule, Sheet, Subject, clear};
 use crate::config::Config;
 use crate::datakey::rewrap;
 use crate::document::{Document, NONE};
@@ -34,7 +34,7 @@ pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     } else {
         let secret = subject.objects().iter().any(decoded::is_secret);
         in_clear(subject, document, secret, sheet);
-        if secret && holds_values(document) {
+        if sheet.found(&clear::PLAINTEXT_SECRET) {
             no_rule(subject, sheet);
         }
     }
@@ -88,10 +88,6 @@ fn is_empty_secret(document: &Document<'_>) -> bool {
     let mut roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
     let empty = |root| kubernetes::object(document, root).is_some_and(|object| decoded::is_secret(&object)) && !filled(document, root);
     roots.all(empty)
-}
-
-fn holds_values(document: &Document<'_>) -> bool {
-    document.parts.iter().any(|part| part.root != NONE && filled(document, part.root))
 }
 
 fn filled(document: &Document<'_>, root: u32) -> bool {

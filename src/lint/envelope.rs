@@ -5,8 +5,8 @@ use crate::document::value::Value;
 use crate::document::{Document, NONE, NodeId, Span};
 use crate::kubernetes;
 use crate::metadata::Metadata;
-use crate::pattern::Pattern;
 use crate::metadata::SelectorKind;
+use crate::pattern::Pattern;
 use crate::seal::value::Token;
 
 /// Metadata or a token that nobody can read.
@@ -29,7 +29,12 @@ const RESTORE: &str = "restore the file from an older version, and set the value
 pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     let sealed = subject.text.contains(TOKEN);
     if let Some(at) = conflict(subject.text).filter(|_| sealed || super::template::speaks_of_a_secret(subject.text)) {
-        sheet.at(&CONFLICT, Span::new(at, at + 7), "a merge left conflict markers in this file", "kveil resolve FILE, or git checkout --merge FILE");
+        sheet.at(
+            &CONFLICT,
+            Span::new(at, at + 7),
+            "a merge left conflict markers in this file",
+            "kveil resolve FILE, or git checkout --merge FILE",
+        );
         return;
     }
     let Some(document) = subject.document else {
@@ -85,7 +90,8 @@ fn wrong(metadata: &Metadata, block: &Value) -> Option<String> {
     if Token::parse(mac).is_none_or(|token| !token.is_sound()) {
         return Some("the mac in the sops block isn't an encrypted value".to_owned());
     }
-    let without = metadata.groups.iter().flat_map(|group| &group.entries).find(|entry| entry.value.get("enc").and_then(Value::text).is_none());
+    let without =
+        metadata.groups.iter().flat_map(|group| &group.entries).find(|entry| entry.value.get("enc").and_then(Value::text).is_none());
     if let Some(entry) = without {
         return Some(format!("an entry of {} in the sops block has no wrapped key (enc)", entry.kind));
     }
@@ -104,7 +110,9 @@ fn loose(document: &Document<'_>, sheet: &mut Sheet<'_>) {
     let known = matches!(document.format.name(), "yaml" | "json");
     let sealed = (0..document.nodes.len() as NodeId).find(|id| {
         let node = document.node(*id);
-        !node.is_collection() && node.kind != crate::document::Kind::Alias && Token::parse(document.text(*id)).is_some_and(|token| token.is_sound())
+        !node.is_collection()
+            && node.kind != crate::document::Kind::Alias
+            && Token::parse(document.text(*id)).is_some_and(|token| token.is_sound())
     });
     if let Some(id) = sealed.filter(|_| known) {
         let message = "an encrypted value in a file without a sops block: nobody can open it";

@@ -41,8 +41,15 @@ fn values(document: &Document<'_>, encrypted: &Encrypted, sheet: &mut Sheet<'_>)
             }
             // A comment that decides may be encrypted itself.
             (false, Some(_)) if !by_comment => {
-                let message = "an encrypted value where the file's own selection expects one in clear: it stays ciphertext when the file is opened";
-                sheet.node(&UNSELECTED, document, leaf.node, message, "undo the change of the selection in the sops block, or of the key's name");
+                let message =
+                    "an encrypted value where the file's own selection expects one in clear: it stays ciphertext when the file is opened";
+                sheet.node(
+                    &UNSELECTED,
+                    document,
+                    leaf.node,
+                    message,
+                    "undo the change of the selection in the sops block, or of the key's name",
+                );
             }
             (true, None) if !by_comment && says_something(document, leaf.node) => {
                 let message = "a value in clear in an encrypted file, which can't be opened so";

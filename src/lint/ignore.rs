@@ -31,10 +31,17 @@ pub fn read<'t>(name: &str, text: &'t str) -> (Vec<Ignore<'t>>, Vec<Finding>) {
     }
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
-        let Some((before, comment)) = line.split_once(MARK).filter(|(before, _)| before.trim_end().ends_with(['#', ';', '/'])) else { continue };
+        let Some((before, comment)) = line.split_once(MARK).filter(|(before, _)| before.trim_end().ends_with(['#', ';', '/'])) else {
+            continue;
+        };
         let (ids, reason) = split(comment);
         if ids.is_empty() || reason.is_empty() {
-            let mut finding = Finding::of_file(&WITHOUT_REASON, name, "an exception that names no rule or no reason, and doesn't count", "# kveil-ignore: KV101 the reason");
+            let mut finding = Finding::of_file(
+                &WITHOUT_REASON,
+                name,
+                "an exception that names no rule or no reason, and doesn't count",
+                "# kveil-ignore: KV101 the reason",
+            );
             finding.position = Some(crate::error::Position { line: at + 1, column: before.chars().count() + 1 });
             wrong.push(finding);
             continue;

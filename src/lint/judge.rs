@@ -9,8 +9,9 @@ use crate::kubernetes::decoded;
 
 /// What stands for a value that comes from elsewhere: `${VAR}`, `$(VAR)`, `$VAR`, `{{ x }}`, `<path:…>`, `<placeholder>`, `%VAR%`,
 /// `@VAR@`.
-static PLACEHOLDER: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\$\{[^}]*\}|\$\([A-Za-z_][^)]*\)|^\$[A-Za-z_]\w*$|\{\{[^}]*\}\}|\{%[^%]*%\}|^<[^<>\s]{1,200}>$|^<[A-Za-z][\w .-]{0,60}>$|^%[A-Z_]+%$|^@[A-Z_]+@$").ok());
+static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"\$\{[^}]*\}|\$\([A-Za-z_][^)]*\)|^\$[A-Za-z_]\w*$|\{\{[^}]*\}\}|\{%[^%]*%\}|^<[^<>\s]{1,200}>$|^<[A-Za-z][\w .-]{0,60}>$|^%[A-Z_]+%$|^@[A-Z_]+@$").ok()
+});
 
 /// References that some other tool follows.
 const REFERENCES: [&str; 14] = [
@@ -59,9 +60,42 @@ const DUMMIES: [&str; 22] = [
 /// Keys whose values are names and addresses rather than secrets. What they hold is judged all the same: an address with a
 /// password in it is a secret.
 const PUBLIC: [&str; 36] = [
-    "type", "name", "project", "url", "uri", "host", "hostname", "port", "user", "username", "email", "mail", "enabled", "insecure",
-    "database", "dbname", "db", "region", "endpoint", "server", "issuer", "clientid", "client_id", "client-id", "tenantid", "tenant_id",
-    "tenant-id", "bucket", "namespace", "realm", "domain", "zone", "timezone", "enableoci", "schema", "login",
+    "type",
+    "name",
+    "project",
+    "url",
+    "uri",
+    "host",
+    "hostname",
+    "port",
+    "user",
+    "username",
+    "email",
+    "mail",
+    "enabled",
+    "insecure",
+    "database",
+    "dbname",
+    "db",
+    "region",
+    "endpoint",
+    "server",
+    "issuer",
+    "clientid",
+    "client_id",
+    "client-id",
+    "tenantid",
+    "tenant_id",
+    "tenant-id",
+    "bucket",
+    "namespace",
+    "realm",
+    "domain",
+    "zone",
+    "timezone",
+    "enableoci",
+    "schema",
+    "login",
 ];
 
 /// How bad it is that `value` stands under `key` in clear in a Secret; none if it says nothing. `encoded` says that it is
@@ -120,9 +154,18 @@ mod tests {
 
     #[test]
     fn references_templates_and_placeholders_are_no_secrets() {
-        for harmless in
-            ["", " ", "${DB_PASS}", "$(PASS)", "op://vault/item", "{{ .Values.x }}", "changeme", "xxxx", "<path:kv/x#y>", "postgres://u:${P}@h/d"]
-        {
+        for harmless in [
+            "",
+            " ",
+            "${DB_PASS}",
+            "$(PASS)",
+            "op://vault/item",
+            "{{ .Values.x }}",
+            "changeme",
+            "xxxx",
+            "<path:kv/x#y>",
+            "postgres://u:${P}@h/d",
+        ] {
             assert_eq!(clear_value("password", harmless, false), None, "{harmless}");
             let encoded = decoded::encode(harmless.as_bytes());
             assert_eq!(clear_value("password", &encoded, true), None, "{harmless}");

@@ -11,7 +11,6 @@ pub mod clear;
 pub mod configuration;
 pub mod envelope;
 pub mod fields;
-pub mod history;
 pub mod ignore;
 pub mod judge;
 pub mod keys;
@@ -105,7 +104,6 @@ static FAMILIES: &[Family] = &[
     Family { rules: tree::RULES, look: |_, _| {} },
     Family { rules: verify::RULES, look: |_, _| {} },
     Family { rules: review::RULES, look: |_, _| {} },
-    Family { rules: history::RULES, look: |_, _| {} },
 ];
 
 /// Every rule, in order of its id.
@@ -305,6 +303,11 @@ impl<'s> Sheet<'s> {
         self.findings.push(finding);
         self.spans.push(span);
         &mut self.findings[at]
+    }
+
+    /// Whether this rule found anything.
+    fn found(&self, rule: &Rule) -> bool {
+        self.findings.iter().any(|finding| finding.rule.id == rule.id)
     }
 
     /// Whether something was found already at these bytes.

@@ -32,7 +32,12 @@ pub fn data_key(old: &Subject<'_>, new: &Subject<'_>, revision: &str) -> Option<
         return None;
     }
     let message = format!("no value kept its ciphertext since {revision}: the data key was replaced");
-    Some(Finding::of_file(&DATA_KEY_REPLACED, new.name, message, "fine after a rotation or when a recipient was removed; else ask its author"))
+    Some(Finding::of_file(
+        &DATA_KEY_REPLACED,
+        new.name,
+        message,
+        "fine after a rotation or when a recipient was removed; else ask its author",
+    ))
 }
 
 fn tokens<'s>(subject: &'s Subject<'_>) -> Option<HashSet<(&'s str, &'s str)>> {

@@ -108,7 +108,7 @@ mod tests {
     fn values_and_comments_are_blots_and_keys_stay() {
         assert_eq!(line("a:\n  pass: \"geheim\" # x: y\n", "\"geheim"), ("  pass: … …".to_owned(), 8));
         assert_eq!(line("d: {pass: geheim, b: [x, y]}\n", "geheim"), ("d: {pass: …, b: […, …]}".to_owned(), 10));
-        assert_eq!(line("- !t &a geheim\n", "geheim"), ("- … … …".to_owned(), 6));
+        assert_eq!(line("a:\n- !t &a geheim\n", "geheim"), ("- … … …".to_owned(), 6));
     }
 
     #[test]

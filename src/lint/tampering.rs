@@ -51,10 +51,7 @@ pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
 }
 
 /// All encrypted values, with what they are bound to: their key path without the indexes of lists.
-pub(super) fn tokens<'d>(
-    document: &'d Document<'_>,
-    encrypted: &'d Encrypted,
-) -> impl Iterator<Item = (NodeId, &'d str, Token<'d>)> {
+pub(super) fn tokens<'d>(document: &'d Document<'_>, encrypted: &'d Encrypted) -> impl Iterator<Item = (NodeId, &'d str, Token<'d>)> {
     let leaves = encrypted.walk.leaves.iter().filter(|leaf| leaf.alias == NONE);
     leaves.filter_map(move |leaf| Some((leaf.node, encrypted.walk.path(leaf.path), Token::parse(document.text(leaf.node))?)))
 }

@@ -52,7 +52,11 @@ impl Gatherer {
         if let Some(encrypted) = &subject.encrypted {
             let hash = |text: &str| self.0.hash_one(text);
             facts.tokens = tampering::tokens(document, encrypted)
-                .map(|(_, place, token)| Print { iv: hash(token.iv()), rest: self.0.hash_one((token.data(), token.tag())), place: hash(place) })
+                .map(|(_, place, token)| Print {
+                    iv: hash(token.iv()),
+                    rest: self.0.hash_one((token.data(), token.tag())),
+                    place: hash(place),
+                })
                 .collect();
             let entries = encrypted.metadata.groups.iter().flat_map(|group| &group.entries);
             facts.wraps = entries.filter_map(|entry| entry.value.get("enc").and_then(Value::text)).map(|enc| hash(&enc)).collect();
@@ -164,8 +168,14 @@ fn repeats(facts: &[Facts], findings: &mut Vec<Finding>) {
                 let message = format!("{}; the other is in {}", tampering::REVEALS, other.name);
                 findings.push(Finding::of_file(&REPEATED_IV, &file.name, message, tampering::RENEW));
             } else if place != print.place || !file.wraps.iter().any(|wrap| other.wraps.contains(wrap)) {
-                let message = format!("it has ciphertext of {}, which opens under that file's data key and at its key path only", other.name);
-                let mut finding = Finding::of_file(&COPIED, &file.name, message, "put the value in with kveil set; kveil check --verify tells whether it opens");
+                let message =
+                    format!("it has ciphertext of {}, which opens under that file's data key and at its key path only", other.name);
+                let mut finding = Finding::of_file(
+                    &COPIED,
+                    &file.name,
+                    message,
+                    "put the value in with kveil set; kveil check --verify tells whether it opens",
+                );
                 finding.level = Level::Warning;
                 findings.push(finding);
             }

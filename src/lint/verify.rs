@@ -34,7 +34,11 @@ pub fn verify(subject: &Subject<'_>, data_key: &DataKey) -> Vec<Finding> {
             } else {
                 "restore the file from an older version"
             };
-            let message = if error.kind == Kind::MacMismatch { "the MAC doesn't fit: values or clear fields were changed" } else { "it can't be opened" };
+            let message = if error.kind == Kind::MacMismatch {
+                "the MAC doesn't fit: values or clear fields were changed"
+            } else {
+                "it can't be opened"
+            };
             let finding = sheet.whole(&MAC, message, next);
             (finding.position, finding.key_path) = (error.position, error.key_path);
         }

@@ -25,7 +25,12 @@ pub fn fix(context: &Context, found: &Report) -> Result<bool> {
         }
     }
     // What is encrypted already in part, has no rule or is broken is for a person to mend.
-    let others = |file: &str| found.findings.iter().any(|other| other.file == file && [configuration::NO_RULE.id, "KV308", "KV306", "KV119", "KV320"].contains(&other.rule.id));
+    let others = |file: &str| {
+        found
+            .findings
+            .iter()
+            .any(|other| other.file == file && [configuration::NO_RULE.id, "KV308", "KV306", "KV119", "KV320"].contains(&other.rule.id))
+    };
     files.retain(|file| !others(file));
     let drivers = found.findings.iter().any(|finding| finding.rule.id == repository::DRIVERS.id);
     if !files.is_empty() {

@@ -104,7 +104,8 @@ impl<'a> Look<'a> {
         };
         let mut staged = HashMap::new();
         if let Some(repository) = targets.repository.as_ref().filter(|_| args.paths.staged) {
-            let objects: Vec<&str> = targets.files.iter().filter_map(|target| target.staged.as_ref()).map(|of| of.object.as_str()).collect();
+            let objects: Vec<&str> =
+                targets.files.iter().filter_map(|target| target.staged.as_ref()).map(|of| of.object.as_str()).collect();
             repository.each_blob(&objects, |object, bytes| {
                 staged.insert(object.to_owned(), Zeroizing::new(bytes.to_vec()));
             })?;
@@ -126,7 +127,8 @@ impl<'a> Look<'a> {
     pub fn all(&mut self, targets: Targets) -> Looked {
         let names = targets.files.iter().map(Target::name).collect();
         let look = &*self;
-        let ran = files::work(look.context, targets, |target| look.one(target).map(Outcome::Done).map_err(|why| why.in_file(&target.name())));
+        let ran =
+            files::work(look.context, targets, |target| look.one(target).map(Outcome::Done).map_err(|why| why.in_file(&target.name())));
         let mut looked = Looked { findings: Vec::new(), facts: Vec::new(), names, ignored: 0, errors: ran.errors };
         for one in ran.done {
             looked.findings.extend(one.findings);

@@ -67,7 +67,11 @@ fn uri(path: &str) -> String {
     let path = path.replace('\\', "/");
     let mut out = String::new();
     for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) { out.push(byte as char) } else { out.push_str(&format!("%{byte:02X}")) }
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            out.push(byte as char)
+        } else {
+            out.push_str(&format!("%{byte:02X}"))
+        }
     }
     out
 }

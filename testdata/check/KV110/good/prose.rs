@@ -1,0 +1,1 @@
+// looks for -----BEGIN PRIVATE KEY----- in a file

@@ -1,0 +1,299 @@
+//! `check`: every rule on its cases, the outputs, and what only a repository shows.
+
+mod sandbox;
+
+use sandbox::{Done, RECIPIENT_1, RECIPIENT_2, Sandbox, cases, root};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What stands in clear in the cases, as it is and in base64. No output may hold any of it.
+const PLAIN: [&str; 5] = ["geheim", "Z2VoZWlt", "AGE-SECRET-KEY-1F9", "MIIEvQ", "hunter2"];
+/// Rules whose cases need more than files; they have tests of their own here.
+const WITH_GIT: [&str; 4] = ["KV117", "KV325", "KV326", "KV401"];
+
+fn secret(value: &str) -> String {
+    format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\nstringData:\n  password: {value}\n")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// A case in a tree of its own, and the arguments that belong to it.
+fn placed(rule: &str, case: &Path) -> (Sandbox, Vec<String>) {
+    let sandbox = Sandbox::with_identity();
+    let files = if case.is_dir() { entries(case) } else { vec![case.to_owned()] };
+    let mut arguments: Vec<String> = if rule == "KV305" { vec!["--verify".to_owned()] } else { Vec::new() };
+    for file in files {
+        let text = std::fs::read(&file).unwrap();
+        match name(&file).as_str() {
+            "ARGS" => arguments.extend(String::from_utf8(text).unwrap().split_whitespace().map(str::to_owned)),
+            name => drop(sandbox.write(name, text)),
+        }
+    }
+    (sandbox, arguments)
+}
+
+/// Runs `check` with a form, and refuses values in what it says.
+#[track_caller]
+fn checked(sandbox: &Sandbox, arguments: &[&str], format: &str) -> Done {
+    let done = sandbox.kveil(["check", "--format", format]).args(arguments).run();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.out), done.err);
+    for plain in PLAIN {
+        assert!(!said.contains(plain), "{arguments:?} {format} shows {plain}:\n{said}");
+    }
+    done
+}
+
+/// The ids of what is found, with levels.
+#[track_caller]
+fn found(sandbox: &Sandbox, arguments: &[&str]) -> BTreeSet<(String, String)> {
+    let done = checked(sandbox, arguments, "json");
+    let report: Value = serde_json::from_slice(&done.out).unwrap_or_else(|_| panic!("{arguments:?}: {}", done.err));
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+    report["findings"].as_array().unwrap().iter().map(|row| (text(row, "rule"), text(row, "level"))).collect()
+}
+
+fn ids(found: &BTreeSet<(String, String)>) -> Vec<&str> {
+    found.iter().map(|(id, _)| id.as_str()).collect()
+}
+
+#[test]
+fn every_rule_fires_on_its_bad_cases_and_none_on_the_good_ones() {
+    let page = std::fs::read_to_string(root().join("docs/check.md")).unwrap();
+    let documented: BTreeSet<String> =
+        page.lines().filter_map(|line| line.strip_prefix("### ")).map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    let mut tested = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for folder in entries(&root().join("testdata/check")) {
+        let rule = name(&folder);
+        for case in entries(&folder.join("bad")) {
+            let (sandbox, arguments) = placed(&rule, &case);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let fired = found(&sandbox, &arguments);
+            if !fired.iter().any(|(id, level)| *id == rule && level != "note") {
+                wrong.push(format!("{} raises {fired:?}", case.display()));
+            }
+            for format in ["text", "sarif", "github"] {
+                checked(&sandbox, &arguments, format);
+            }
+        }
+        for case in entries(&folder.join("good")) {
+            let (sandbox, arguments) = placed(&rule, &case);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--level", "warning"]).collect();
+            let fired = found(&sandbox, &arguments);
+            if !fired.is_empty() {
+                wrong.push(format!("{} raises {fired:?}", case.display()));
+            }
+        }
+        tested.insert(rule);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    tested.extend(WITH_GIT.map(str::to_owned));
+    assert_eq!(tested, documented);
+}
+
+/// What genuine sops wrote is right, but for what is named here and what was broken on purpose.
+#[test]
+fn what_genuine_sops_wrote_raises_no_error() {
+    let named = ["invalid_regex_encrypts_nothing", "k8s_list_kind"];
+    let mut wrong = Vec::new();
+    let mut looked_at = 0;
+    for folder in entries(&cases()).into_iter().filter(|path| path.is_dir() && path.join("cmd.txt").exists()) {
+        let case = name(&folder);
+        if case.starts_with("fail_") {
+            continue;
+        }
+        for file in entries(&folder).into_iter().filter(|file| name(file).starts_with("encrypted.")) {
+            let sandbox = Sandbox::new();
+            sandbox.write(&name(&file), std::fs::read(&file).unwrap());
+            let fired = found(&sandbox, &["--level", "error"]);
+            looked_at += 1;
+            if fired.is_empty() == named.contains(&case.as_str()) {
+                wrong.push(format!("{case}: {fired:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(looked_at > 80, "{looked_at}");
+}
+
+#[test]
+fn text_shows_the_place_and_not_the_value() {
+    let sandbox = Sandbox::new();
+    sandbox.write("db.yaml", secret("hunter2-geheim # was geheim"));
+    let done = checked(&sandbox, &["db.yaml"], "text");
+    let text = String::from_utf8(done.out).unwrap();
+    let expected = "db.yaml:6:13: error KV101 plaintext-secret: Secret web: this value is in clear; base64 is not encryption (at stringData.password)\n  6 |   password: … …\n    |             ^\n  → kveil encrypt -i db.yaml; if it was committed in clear, change the value at its source\n";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(done.code, 1);
+    assert!(done.err.contains("1 file, 0 encrypted, 1 error, 0 warnings, 1 note"), "{}", done.err);
+}
+
+#[test]
+fn codes_are_0_1_and_2() {
+    let sandbox = Sandbox::new();
+    sandbox.write("fine.yaml", "a: 1\n");
+    sandbox.write("db.yaml", secret("${PASSWORD}"));
+    let code = |arguments: &[&str]| sandbox.kveil(["check"]).args(arguments).run().code;
+    assert_eq!(code(&[]), 0);
+    assert_eq!(code(&["db.yaml", "--fail-on", "note"]), 0);
+    sandbox.write("db.yaml", secret("hunter2"));
+    assert_eq!((code(&[]), code(&["fine.yaml"])), (1, 0));
+    sandbox.write("db.yaml", format!("# kveil-ignore: KV101 a test\n{}", secret("hunter2")));
+    assert_eq!((code(&[]), code(&["--fail-on", "note"])), (0, 1), "the missing configuration is a note");
+    assert_eq!((code(&["missing.yaml"]), code(&["--base", "main"]), code(&["--explain", "KV999"])), (2, 2, 1));
+    assert_eq!(code(&["--nonsense"]), 1);
+    sandbox.shell("git init -q && rm .git/HEAD").run().ok();
+    assert_eq!(code(&["--staged"]), 2);
+}
+
+#[test]
+fn rules_are_explained_from_the_documentation() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.kveil(["check", "--explain", "kv101"]).run().text();
+    assert!(text.starts_with("### KV101 plaintext-secret (error)\n") && text.contains("base64 is not encryption"), "{text}");
+    assert!(!text.contains("KV107"));
+}
+
+#[test]
+fn annotations_come_by_themselves_in_actions() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a,b.yaml", secret("hunter2"));
+    let run = |arguments: &[&str]| sandbox.kveil(["check"]).args(arguments).env("GITHUB_ACTIONS", "true").env("CI", "true").run();
+    let text = String::from_utf8(run(&["--level", "error"]).out).unwrap();
+    assert!(
+        text.starts_with("::error file=a%2Cb.yaml,line=6,col=13,title=KV101 plaintext-secret::Secret web: this value is in clear"),
+        "{text}"
+    );
+    let text = String::from_utf8(run(&["--format", "text"]).out).unwrap();
+    let word = text.lines().next().unwrap().strip_prefix("::stop-commands::").unwrap();
+    assert!(word.len() == 32 && text.ends_with(&format!("::{word}::\n")), "{text}");
+}
+
+#[test]
+fn a_baseline_leaves_out_what_was_there() {
+    let sandbox = Sandbox::new();
+    sandbox.write("old.yaml", secret("hunter2"));
+    sandbox.kveil(["check", "--write-baseline", "known.json"]).run().ok();
+    assert!(!String::from_utf8(sandbox.read("known.json")).unwrap().contains("hunter2"));
+    assert_eq!(found(&sandbox, &["--baseline", "known.json"]).len(), 0);
+    sandbox.write("new.yaml", secret("hunter2"));
+    let done = checked(&sandbox, &["--baseline", "known.json", "--level", "error"], "text");
+    let text = String::from_utf8(done.out).unwrap();
+    assert!(text.starts_with("new.yaml:") && !text.contains("old.yaml"), "{text}");
+}
+
+/// A repository with a rule, an encrypted file and a first commit.
+fn repository() -> Sandbox {
+    let sandbox = Sandbox::with_identity();
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_1}\n"));
+    git(&sandbox, "init -q -b main && git config user.name x && git config user.email x@y");
+    sandbox.write("sealed.yaml", secret("hunter2-first"));
+    sandbox.kveil(["encrypt", "-i", "sealed.yaml"]).run().ok();
+    commit(&sandbox);
+    sandbox
+}
+
+fn git(sandbox: &Sandbox, arguments: &str) {
+    sandbox.shell(&format!("git {arguments}")).run().ok();
+}
+
+fn commit(sandbox: &Sandbox) {
+    git(sandbox, "add -A && git commit -q -m x");
+}
+
+#[test]
+fn staged_is_what_the_index_holds() {
+    let sandbox = repository();
+    sandbox.write("a.yaml", secret("hunter2"));
+    git(&sandbox, "add a.yaml");
+    sandbox.write("a.yaml", "a: 1\n");
+    sandbox.write("b.yaml", secret("hunter2"));
+    let text = |call: sandbox::Call| String::from_utf8(call.run().out).unwrap();
+    let staged = text(sandbox.kveil(["check", "--staged", "--level", "error"]));
+    assert!(staged.starts_with("a.yaml:6:13: error KV101") && !staged.contains("b.yaml"), "{staged}");
+    // Another index than the usual one.
+    git(&sandbox, "read-tree HEAD --index-output=.git/other");
+    let other = sandbox.path(".git/other");
+    assert_eq!(text(sandbox.kveil(["check", "--staged"]).env("GIT_INDEX_FILE", &other)), "");
+    sandbox.shell("git add b.yaml").env("GIT_INDEX_FILE", &other).run().ok();
+    let staged = text(sandbox.kveil(["check", "--staged", "--level", "error"]).env("GIT_INDEX_FILE", &other));
+    assert!(staged.starts_with("b.yaml:6:13: error KV101") && !staged.contains("a.yaml"), "{staged}");
+}
+
+#[test]
+fn a_change_cannot_excuse_itself() {
+    let sandbox = repository();
+    git(&sandbox, "branch base");
+    sandbox.write("a.yaml", format!("# kveil-ignore: KV101 nothing to see\n{}", secret("hunter2")));
+    assert_eq!(ids(&found(&sandbox, &["--level", "error"])), [""; 0]);
+    let fired = found(&sandbox, &["--base", "base", "--level", "warning"]);
+    assert!(ids(&fired).contains(&"KV101") && ids(&fired).contains(&"KV325"), "{fired:?}");
+    // An exception that the base has counts.
+    commit(&sandbox);
+    git(&sandbox, "branch -f base");
+    assert!(!ids(&found(&sandbox, &["--base", "base"])).contains(&"KV101"));
+}
+
+#[test]
+fn the_rules_of_the_base_count() {
+    let sandbox = repository();
+    sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT_2}\n"));
+    assert!(ids(&found(&sandbox, &[])).contains(&"KV301"));
+    let fired = found(&sandbox, &["--base", "main"]);
+    assert!(!ids(&fired).contains(&"KV301") && ids(&fired).contains(&"KV325"), "{fired:?}");
+    // So does its baseline.
+    git(&sandbox, "checkout -q .sops.yaml");
+    sandbox.write("a.yaml", secret("hunter2"));
+    sandbox.kveil(["check", "--write-baseline", "known.json"]).run().ok();
+    assert!(!ids(&found(&sandbox, &["--baseline", "known.json"])).contains(&"KV101"));
+    let fired = found(&sandbox, &["--base", "main", "--baseline", "known.json"]);
+    assert!(ids(&fired).contains(&"KV101") && ids(&fired).contains(&"KV325"), "{fired:?}");
+}
+
+#[test]
+fn a_replaced_data_key_is_told() {
+    let sandbox = repository();
+    sandbox.kveil(["set", "sealed.yaml", "[\"stringData\"][\"user\"]", "\"bob\""]).run().ok();
+    assert!(!ids(&found(&sandbox, &["--base", "main"])).contains(&"KV326"));
+    sandbox.kveil(["rotate", "-i", "sealed.yaml"]).run().ok();
+    assert!(ids(&found(&sandbox, &["--base", "main"])).contains(&"KV326"));
+}
+
+#[test]
+fn what_can_be_mended_is_mended() {
+    let sandbox = repository();
+    sandbox.write("a.yaml", secret("hunter2"));
+    let done = sandbox.kveil(["check", "--fix"]).run();
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(String::from_utf8(sandbox.read("a.yaml")).unwrap().contains("ENC[AES256_GCM,"));
+    assert_eq!(found(&sandbox, &["--level", "warning"]).len(), 0);
+}
+
+#[test]
+fn the_drivers_are_a_matter_of_the_clone_and_not_of_ci() {
+    let sandbox = repository();
+    assert!(ids(&found(&sandbox, &[])).contains(&"KV401"));
+    assert!(!String::from_utf8(sandbox.kveil(["check"]).env("CI", "true").run().out).unwrap().contains("KV401"));
+    sandbox.kveil(["git", "setup"]).run().ok();
+    assert!(!ids(&found(&sandbox, &[])).contains(&"KV401"));
+    sandbox.write("other.yml", sandbox.read("sealed.yaml"));
+    assert!(ids(&found(&sandbox, &[])).contains(&"KV401"));
+}
+
+#[test]
+fn what_decrypt_left_open_is_told_until_it_is_closed() {
+    let sandbox = repository();
+    sandbox.kveil(["decrypt", "-i", "sealed.yaml"]).run().ok();
+    assert!(ids(&found(&sandbox, &[])).contains(&"KV117"));
+    sandbox.kveil(["encrypt", "--all-decrypted"]).run().ok();
+    assert!(!ids(&found(&sandbox, &[])).contains(&"KV117"));
+}
