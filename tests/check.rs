@@ -297,3 +297,24 @@ fn what_decrypt_left_open_is_told_until_it_is_closed() {
     sandbox.kveil(["encrypt", "--all-decrypted"]).run().ok();
     assert!(!ids(&found(&sandbox, &[])).contains(&"KV117"));
 }
+
+/// The hooks of the pre-commit framework: their lines as it runs them, with the files behind.
+#[test]
+fn hooks_of_pre_commit_find_and_encrypt() {
+    let hooks = std::fs::read_to_string(root().join(".pre-commit-hooks.yaml")).unwrap();
+    let entry = |id: &str| {
+        let (_, rest) = hooks.split_once(&format!("- id: {id}\n")).unwrap();
+        rest.lines().find_map(|line| line.trim().strip_prefix("entry: ")).unwrap().to_owned()
+    };
+    let sandbox = repository();
+    sandbox.write("a.yaml", secret("hunter2"));
+    sandbox.write("README.md", "a page\n");
+    git(&sandbox, "add -A");
+    let hook = |id: &str, files: &str| sandbox.shell(&format!("{} {files}", entry(id))).env("PRE_COMMIT", "1").run();
+    assert_eq!(hook("kveil-check", "a.yaml README.md").code, 1);
+    assert_eq!(hook("kveil-encrypt", "a.yaml README.md").code, 1, "the commit must not go on");
+    assert!(String::from_utf8(sandbox.read("a.yaml")).unwrap().contains("ENC[") && sandbox.read("README.md") == b"a page\n");
+    assert_eq!(hook("kveil-check", "a.yaml README.md").code, 0);
+    git(&sandbox, "add -A");
+    assert_eq!(hook("kveil-encrypt", "a.yaml README.md").code, 0);
+}
