@@ -73,15 +73,15 @@ pub struct Args {
 /// Checks.
 ///
 /// # Errors
-/// `Child(1)` if something was found; `Unreadable` (2) for whatever kept files from being looked at.
+/// `Found` (1) if something was found; any other is trouble (2).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     if let Some(rule) = &args.explain {
         return explain(rule);
     }
-    let checked = checked(context, args).map_err(in_trouble)?;
+    let checked = checked(context, args)?;
     if args.fix && fix::fix(context, &checked.report)? {
         // What is told is what is left.
-        return tell(context, args, self::checked(context, args).map_err(in_trouble)?);
+        return tell(context, args, self::checked(context, args)?);
     }
     tell(context, args, checked)
 }
@@ -94,12 +94,6 @@ fn explain(rule: &str) -> Result<()> {
             Err(Error::new(Kind::Generic, format!("there is no rule {rule}")).hint(format!("there are {}", known.join(", "))))
         }
     }
-}
-
-/// Trouble is 2, whatever it is: 1 means findings.
-fn in_trouble(error: Error) -> Error {
-    let kind = if matches!(error.kind, Kind::Signal(_) | Kind::Child(_)) { error.kind } else { Kind::Unreadable };
-    Error { kind, ..error }
 }
 
 /// What came out, and what couldn't be looked at.
@@ -193,16 +187,15 @@ fn tell(context: &Context, args: &Args, checked: Checked) -> Result<()> {
         report::data(written(form, &report, actions)?.as_bytes())?;
     }
     report::note(context, &report.summary());
-    for (at, error) in errors.iter().enumerate().filter(|(at, error)| !errors[..*at].contains(error)) {
-        let _ = at;
-        report::error(context, error);
-    }
-    if !errors.is_empty() {
-        return Err(Error::new(Kind::Child(2), "files couldn't be looked at"));
+    if let Some(last) = errors.last() {
+        let told: Vec<&Error> =
+            errors.iter().enumerate().filter(|(at, error)| !errors[..*at].contains(error)).map(|(_, error)| error).collect();
+        told.iter().take(told.len() - 1).for_each(|error| report::error(context, error));
+        return Err(told.last().map_or_else(|| last.clone(), |error| (*error).clone()));
     }
     let least = Level::read(&args.fail_on).unwrap_or(Level::Error);
     if report.findings.iter().any(|finding| finding.level >= least) {
-        return Err(Error::new(Kind::Child(1), "something was found"));
+        return Err(Error::new(Kind::Found, "something was found"));
     }
     Ok(())
 }

@@ -118,6 +118,7 @@ pub static COMMANDS: &[Command] = &[
     question!("diff", diff),
     question!("doctor", doctor),
     command!("check", check),
+    question!("check", check),
     command!("filestatus", filestatus),
     command!("git", git),
     command!("resolve", resolve),

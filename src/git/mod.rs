@@ -8,7 +8,6 @@ pub mod changed;
 pub mod decrypted;
 pub mod diff;
 pub mod hooks;
-pub mod history;
 pub mod index;
 pub mod mask;
 pub mod merge;

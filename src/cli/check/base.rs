@@ -1,6 +1,6 @@
 //! The revision whose rules, baseline and exceptions count: what a change brings along can't excuse the change.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli::context::Context;
@@ -14,9 +14,8 @@ pub struct Base<'a> {
     repository: Repository,
     /// As it was named.
     pub revision: &'a str,
-    /// Its files, with their objects.
-    files: HashMap<PathBuf, String>,
-    /// Those that are others now.
+    commit: String,
+    /// The files that are others now.
     differing: HashSet<PathBuf>,
 }
 
@@ -31,8 +30,8 @@ impl<'a> Base<'a> {
             error.hint("run it inside one, or leave out --base")
         })?;
         let commit = repository.commit(revision)?;
-        let (files, differing) = (repository.files_of(&commit)?, repository.differing_from(&commit)?);
-        Ok(Base { repository, revision, files, differing })
+        let differing = repository.differing_from(&commit)?;
+        Ok(Base { repository, revision, commit, differing })
     }
 
     /// What the revision has at `path` (absolute); none if it has no such file, or one that isn't text.
@@ -41,11 +40,12 @@ impl<'a> Base<'a> {
     /// `Unreadable` (2): git fails.
     pub fn text_of(&self, path: &Path) -> Result<Option<String>> {
         let Some(inside) = self.repository.inside(path) else { return Ok(None) };
-        let Some(object) = self.files.get(&inside) else { return Ok(None) };
+        // A file that git doesn't know differs from nothing.
+        let Some(found) = self.repository.first_at(&self.commit, std::slice::from_ref(&inside))? else { return Ok(None) };
         if !self.differing.contains(&inside) {
             return Ok(Source::File(path.to_owned()).read().ok().map(|text| text.to_string()));
         }
-        let bytes = self.repository.object(object, &inside)?;
+        let bytes = self.repository.object(&found.object, &inside)?;
         Ok(source::utf8(bytes).ok().map(|text| text.to_string()))
     }
 

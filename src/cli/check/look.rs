@@ -106,9 +106,7 @@ impl<'a> Look<'a> {
         if let Some(repository) = targets.repository.as_ref().filter(|_| args.paths.staged) {
             let objects: Vec<&str> =
                 targets.files.iter().filter_map(|target| target.staged.as_ref()).map(|of| of.object.as_str()).collect();
-            repository.each_blob(&objects, |object, bytes| {
-                staged.insert(object.to_owned(), Zeroizing::new(bytes.to_vec()));
-            })?;
+            staged.extend(objects.iter().map(|object| (*object).to_owned()).zip(repository.blobs(&objects)?));
         }
         Ok(Look {
             context,
