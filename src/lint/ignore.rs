@@ -79,7 +79,7 @@ fn covered(lines: &[&str], at: usize) -> RangeInclusive<usize> {
     let end_of_document = || lines.iter().skip(at).position(starts).map_or(lines.len(), |more| at + more);
     let head = lines[..at].iter().rev().take_while(|line| !starts(line)).all(|line| is_blank(line));
     if head {
-        return (if lines[..at].iter().any(|line| starts(&line)) { at + 1 } else { 0 })..=end_of_document();
+        return (if lines[..at].iter().any(starts) { at + 1 } else { 0 })..=end_of_document();
     }
     let Some(first) = (at + 1..lines.len()).find(|next| !is_blank(lines[*next])) else { return at + 1..=at + 1 };
     let indent = |line: &str| line.len() - line.trim_start().len();
