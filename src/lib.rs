@@ -33,8 +33,8 @@ pub mod variables;
 pub mod git;
 pub mod tree;
 
-pub mod diagnosis;
 pub mod deploy;
+pub mod diagnosis;
 pub mod lint;
 
 pub mod cli;
