@@ -61,6 +61,7 @@ impl Refusal {
     }
 
     /// The same with what gives one an identity, where that is what is missing.
+    #[cfg(any(feature = "gcp", feature = "hckms"))]
     pub fn error_with(self, recipient: &str, next: &str) -> Error {
         match self {
             Refusal::NoIdentity(_) => self.error(recipient).hint(next),
