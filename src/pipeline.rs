@@ -131,7 +131,7 @@ pub fn decrypt(document: &Document<'_>, identities: &Identities, order: &[String
 /// (`1` for the float 1.0).
 ///
 /// # Errors
-/// As [`decrypt`].
+/// As [`decrypt`](fn@decrypt).
 pub fn decrypt_values(
     text: &str,
     format: &'static dyn Format,

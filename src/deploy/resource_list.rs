@@ -1,7 +1,7 @@
 //! What kustomize hands to a function, and gets back: a `ResourceList` (KRM functions specification, v1), or for legacy
 //! exec plugins a stream of documents.
 //!
-//! What isn't changed goes back as it came, byte for byte; a changed object takes its old place (see [`written`]).
+//! What isn't changed goes back as it came, byte for byte; a changed object takes its old place (see `written`).
 
 use zeroize::Zeroizing;
 

@@ -1,6 +1,6 @@
 //! What is wrong with files that are, or should be, encrypted: rules over texts and what is known about them, without a key.
 //!
-//! No I/O: the caller reads files and asks git. A family of rules is its own file and a row in [`FAMILIES`]; what needs
+//! No I/O: the caller reads files and asks git. A family of rules is its own file and a row in `FAMILIES`; what needs
 //! more than one file at a time is in [`tree`], what needs a data key in [`verify`]. No message holds a value: key names and
 //! places are all that is told, and a source line is shown with its scalars and comments blotted out.
 //!
