@@ -117,7 +117,6 @@ pub static COMMANDS: &[Command] = &[
     command!("status", status),
     question!("diff", diff),
     question!("doctor", doctor),
-    command!("check", check),
     question!("check", check),
     command!("filestatus", filestatus),
     command!("git", git),
