@@ -285,6 +285,8 @@ impl Drop for Temporary {
     }
 }
 
+pub mod jail;
+pub mod neighbour;
 pub mod platform;
 pub mod private;
 pub mod signals;

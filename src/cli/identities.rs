@@ -8,15 +8,20 @@ use super::flags::Common;
 use super::{report, settings};
 use crate::config;
 use crate::git::Repository;
-use crate::recipient::Identities;
+use crate::recipient::{Environment, Identities};
 use crate::source;
 
 /// The identities that the environment leads to; without the network where that is asked for.
 pub fn of(context: &Context, common: &Common) -> Identities {
+    within(context, common, context.environment.clone())
+}
+
+/// The same of another environment than the process's own.
+pub fn within(context: &Context, common: &Common, own: Environment) -> Identities {
     let (repositories, environment, directory) =
         (Arc::clone(&context.repositories), context.environment.clone(), context.directory.clone());
     let named = common.config.as_deref().filter(|name| !name.is_empty()).map(|name| context.absolute(name));
-    let identities = Identities::new(context.environment.clone()).trusting(!context.is_strict(), move || {
+    let identities = Identities::new(own).trusting(!context.is_strict(), move || {
         let repository = repositories.at(&environment, &directory, &directory).ok().flatten();
         repository.map_or_else(Vec::new, |repository| committed_recipients(&repository, named.as_deref()))
     });

@@ -25,6 +25,7 @@ mod flags;
 mod git;
 mod groups;
 mod guard;
+mod helm;
 mod identities;
 mod in_place;
 #[cfg(feature = "age")]
@@ -127,6 +128,7 @@ pub static COMMANDS: &[Command] = &[
     command!("guard", guard),
     command!("kustomize", kustomize),
     command!("install", install),
+    command!("helm", helm),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),

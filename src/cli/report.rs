@@ -1,9 +1,12 @@
 //! The only file that prints. stdout carries data; errors, warnings and summaries go to stderr.
 
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use super::context::Context;
 use crate::error::{Error, Kind, Result, is_hidden, printable};
+use crate::source::platform;
 
 const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
@@ -86,6 +89,21 @@ pub fn error(context: &Context, error: &Error) {
         // A hint that goes on with the one before is indented.
         let mark = if hint.starts_with(' ') { " ".to_owned() } else { paint(context, CYAN, "→") };
         to_stderr(&format!("  {mark} {}", printable(hint)));
+    }
+}
+
+/// A file that errors are added to; none if it can't be opened, as there is no one to tell then.
+pub fn log(path: &Path) -> Option<File> {
+    platform::private().append(true).create(true).open(path).ok()
+}
+
+/// Writes an error to other places than stderr, for a caller that keeps stderr to itself.
+pub fn elsewhere(error: &Error, places: impl Iterator<Item = File>) {
+    let hints = error.hints.iter().map(|hint| format!("  → {}\n", printable(hint)));
+    let text = format!("kveil: error: {error}\n{}", hints.collect::<String>());
+    for mut place in places {
+        // In one piece: others may write there, too.
+        let _ = place.write_all(text.as_bytes());
     }
 }
 

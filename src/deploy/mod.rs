@@ -1,10 +1,11 @@
-//! Decrypting where manifests are rendered: functions for kustomize (KRM, legacy exec plugins), and the guard that lets
+//! Decrypting where manifests are rendered: functions for kustomize (KRM, legacy exec plugins), plugins for Helm, and the guard that lets
 //! no ciphertext through. No flags, no printing; files are read by whoever calls, except in [`build`].
 
 pub mod build;
 pub mod dotenv;
 pub mod generator;
 pub mod guard;
+pub mod helm;
 pub mod resource_list;
 pub mod tokens;
 pub mod transformer;

@@ -8,22 +8,34 @@ use std::process::Command;
 #[derive(Clone, Default)]
 pub struct Environment {
     fixed: Option<Vec<(String, OsString)>>,
+    /// These come before all others.
+    added: Vec<(String, OsString)>,
 }
 
 impl Environment {
     /// The environment of this process.
     pub fn process() -> Environment {
-        Environment { fixed: None }
+        Environment::default()
     }
 
     /// Exactly these variables; commands are run with these alone.
     pub fn fixed<N: Into<String>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Environment {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Environment { fixed: Some(variables) }
+        Environment { fixed: Some(variables), added: Vec::new() }
+    }
+
+    /// The same with a variable set.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Environment {
+        self.added.retain(|(known, _)| known != name);
+        self.added.push((name.to_owned(), value.into()));
+        self
     }
 
     fn raw(&self, name: &str) -> Option<OsString> {
+        let added = self.added.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let value = match &self.fixed {
+            _ if added.is_some() => added,
             None => std::env::var_os(name),
             Some(variables) => variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
         };
@@ -62,6 +74,7 @@ impl Environment {
         if let Some(variables) = &self.fixed {
             command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
         }
+        command.envs(self.added.iter().map(|(name, value)| (name, value)));
         command
     }
 }
@@ -74,6 +87,12 @@ mod tests {
     fn empty_variables_count_as_not_set() {
         let environment = Environment::fixed([("EMPTY", ""), ("FULL", "x")]);
         assert_eq!((environment.var("EMPTY"), environment.var("FULL"), environment.var("NONE")), (None, Some("x".to_owned()), None));
+    }
+
+    #[test]
+    fn an_added_variable_comes_before_the_others() {
+        let environment = Environment::fixed([("A", "1"), ("B", "2")]).with("A", "3").with("A", "4");
+        assert_eq!((environment.var("A"), environment.var("B")), (Some("4".to_owned()), Some("2".to_owned())));
     }
 
     #[cfg(not(any(windows, target_os = "macos")))]
