@@ -285,7 +285,6 @@ impl Drop for Temporary {
     }
 }
 
-pub mod jail;
 pub mod neighbour;
 pub mod platform;
 pub mod private;

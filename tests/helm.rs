@@ -321,6 +321,13 @@ fn the_wrapper_decrypts_through_pipes() {
             assert_eq!(rest, VALUES);
         }
         std::fs::remove_file(shown).unwrap();
+        // What is in clear is Helm's own business, wherever it lies.
+        std::fs::write(place.sandbox.home().join("else.yaml"), VALUES).unwrap();
+        for file in ["../home/else.yaml", "<(cat plain.yaml)"] {
+            assert_values(&place.values(&format!("kveil template r chart -f {file}")));
+        }
+        std::fs::copy(place.sandbox.path("secrets.yaml"), place.sandbox.home().join("else.yaml")).unwrap();
+        place.refused(place.helm("kveil template r chart -f ../home/else.yaml"), "leads out of");
         // More than a pipe holds.
         place.encrypt("large.yaml", &format!("password: {}\n", "x".repeat(300_000)), &[]);
         assert!(place.values("kveil template r chart -f large.yaml").contains(&"x".repeat(300_000)));

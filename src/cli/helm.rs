@@ -1,5 +1,6 @@
 //! `kveil helm`.
 
+mod border;
 mod get;
 mod install_plugin;
 mod keys;

@@ -37,7 +37,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let address = Address::read(address, backend.as_deref()).map_err(|error| error.in_file(address))?;
     let imported = keys::import(context, &address.imports)?;
     let environment = imported.environment(&context.environment);
-    let reader = Reader::new(context, &args.common, environment, args.order.kinds()?);
+    let reader = Reader::new(context, &args.common, environment, args.order.kinds()?)?;
     let text = match &address.wanted {
         Wanted::File(values) => reader.read(context, values),
         Wanted::Literal(text) => reader.literal(text),

@@ -1,6 +1,7 @@
 //! `kveil helm run`.
 
 use std::io::{PipeReader, Write};
+use std::path::Path;
 use std::process::Command;
 
 use clap::Args as ClapArgs;
@@ -12,7 +13,7 @@ use crate::cli::flags::{Common, DecryptionOrder};
 use crate::deploy::helm::address::{self, Values};
 use crate::deploy::helm::arguments;
 use crate::error::{Error, Kind, Result};
-use crate::source::{neighbour, platform, signals};
+use crate::source::{self, neighbour, platform, signals};
 
 /// Run a command of Helm with its values files decrypted: what `helm kveil` is
 ///
@@ -33,17 +34,17 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let backend = context.environment.var("HELM_SECRETS_BACKEND");
     let piped = neighbour::HAS_DESCRIPTORS && arguments::reads_once(&args.arguments);
     let common = Common::default();
-    let reader = Reader::new(context, &common, context.environment.clone(), DecryptionOrder::default().kinds()?);
+    let reader = Reader::new(context, &common, context.environment.clone(), DecryptionOrder::default().kinds()?)?;
     let mut pipes = Pipes::default();
     let renamed = arguments::renamed(&args.arguments, |name| {
         if name == "-" || address::split(name).is_some() {
             return Ok(name.to_owned());
         }
         let values = Values::read(name, backend.as_deref())?;
-        if values.scheme().is_some() {
-            return Ok(name.to_owned());
+        if values.scheme().is_some() || is_plain(&context.directory.join(&values.path), &values) {
+            return Ok(if values.scheme().is_some() { name.to_owned() } else { values.path });
         }
-        if piped { pipes.rename(context, &reader, &values) } else { by_address(context, name, &values) }
+        if piped { pipes.rename(context, &reader, &values) } else { Ok(by_address(&values)) }
     })?;
     reader.tell(context, &common);
     let mut command = helm(context);
@@ -58,16 +59,17 @@ fn helm(context: &Context) -> Command {
     context.environment.command(helm)
 }
 
-/// A name by which whatever Helm starts reads the file through the getter.
-fn by_address(context: &Context, name: &str, values: &Values) -> Result<String> {
-    let path = context.directory.join(&values.path);
-    if !values.optional && !path.exists() {
-        return Ok(name.to_owned());
-    }
-    let (mark, backend) = (if values.optional { "?" } else { "" }, if values.verbatim { "noop!" } else { "" });
+/// Whether Helm can read the file itself: it holds no ciphertext, or is a pipe already, which can't be looked into.
+fn is_plain(path: &Path, values: &Values) -> bool {
+    path.exists() && (values.verbatim || !path.is_file() || source::holds(path, b"ENC[").is_ok_and(|holds| !holds))
+}
+
+/// An address by which whatever Helm starts reads the file through the getter.
+fn by_address(values: &Values) -> String {
+    let mark = if values.optional { "?" } else { "" };
     // What follows the slashes is a host's name for Helm, which holds no blanks.
     let folder = if values.path.starts_with(['/', '.']) { "" } else { "./" };
-    Ok(format!("secrets://{mark}{backend}{folder}{}", values.path))
+    format!("secrets://{mark}{folder}{}", values.path)
 }
 
 /// Files in clear on their way to Helm.

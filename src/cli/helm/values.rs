@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use zeroize::Zeroizing;
 
+use super::border::Border;
 use crate::cli::context::Context;
 use crate::cli::flags::{Common, Types};
 use crate::cli::{identities, report};
@@ -12,7 +13,6 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline;
 use crate::recipient::{Environment, Identities};
 use crate::seal::decrypt::is_encrypted;
-use crate::source::jail::{Allowed, Jail};
 use crate::source::{Source, utf8};
 
 /// What allows remote files, and which.
@@ -22,7 +22,7 @@ const TOKEN: &[u8] = b"ENC[AES256_GCM,";
 
 /// Reads values files for one run of Helm.
 pub struct Reader {
-    jail: Jail,
+    border: Border,
     identities: Identities,
     environment: Environment,
     order: Vec<String>,
@@ -30,15 +30,13 @@ pub struct Reader {
 
 impl Reader {
     /// A reader with the identities that `environment` leads to.
-    pub fn new(context: &Context, common: &Common, environment: Environment, order: Vec<String>) -> Reader {
-        let allowed = |what: &str| {
-            let value = environment.var(&format!("HELM_SECRETS_VALUES_ALLOW_{what}"));
-            value.map(|value| value == "true")
-        };
-        let allowed = Allowed { links: allowed("SYMLINKS"), absolute: allowed("ABSOLUTE_PATH"), traversal: allowed("PATH_TRAVERSAL") };
-        let jail = Jail::around(&context.directory, environment.path("KVEIL_ROOT"), allowed);
+    ///
+    /// # Errors
+    /// Those of [`Border::of`].
+    pub fn new(context: &Context, common: &Common, environment: Environment, order: Vec<String>) -> Result<Reader> {
+        let border = Border::of(context)?;
         let identities = identities::within(context, common, environment.clone());
-        Reader { jail, identities, environment, order }
+        Ok(Reader { border, identities, environment, order })
     }
 
     /// Says what came up while identities were gathered.
@@ -74,7 +72,7 @@ impl Reader {
     }
 
     fn local(&self, context: &Context, path: &str) -> Result<Zeroizing<Vec<u8>>> {
-        let admitted = self.jail.admit(path)?;
+        let admitted = self.border.admit(path)?;
         admitted.warning.iter().for_each(|warning| report::warning(context, warning));
         Source::File(admitted.path).read_bytes()
     }

@@ -1,8 +1,11 @@
-//! The folder that names of files from a repository may not lead out of: an address in a values list is written by whoever may
-//! commit, and is read with the rights of whoever deploys.
+//! The jail of a deployment ([`Jail`]) with the settings of helm-secrets: an address in a list of values files is written by
+//! whoever may commit, and is read with the rights of whoever deploys.
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::cli::context::Context;
+use crate::cli::jail::Jail;
+use crate::config::cleaned;
 use crate::error::{Error, Kind, Result};
 
 /// What may lead out of the jail, where somebody said so; [`None`] leaves it to the jail.
@@ -16,12 +19,14 @@ pub struct Allowed {
     pub traversal: Option<bool>,
 }
 
-/// The jail.
-pub struct Jail {
+/// The border that names of files may not cross.
+pub struct Border {
+    /// Links resolved.
     root: PathBuf,
     /// Where relative names start.
     directory: PathBuf,
-    /// Whether somebody drew its border: a repository, or a variable.
+    /// Whether somebody drew it: a repository, or `KVEIL_ROOT`. Otherwise `..` may cross it, as archives of a repository have
+    /// no `.git`.
     drawn: bool,
     allowed: Allowed,
 }
@@ -29,21 +34,25 @@ pub struct Jail {
 /// A file that may be read.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Its path.
+    /// Its path, links resolved: what was looked at is what is read.
     pub path: PathBuf,
     /// Worth a line on stderr.
     pub warning: Option<String>,
 }
 
-impl Jail {
-    /// The jail of `directory`: git's top level, else `named` (`KVEIL_ROOT`), else the directory itself, which `..` may
-    /// leave: an archive of a repository has no `.git`.
-    pub fn around(directory: &Path, named: Option<PathBuf>, allowed: Allowed) -> Jail {
-        let real = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-        let top = real.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
-        let named = named.map(|path| directory.join(path));
-        let drawn = top.or_else(|| named.map(|path| std::fs::canonicalize(&path).unwrap_or(path)));
-        Jail { drawn: drawn.is_some(), root: drawn.unwrap_or(real), directory: directory.to_owned(), allowed }
+impl Border {
+    /// The border around the current directory.
+    ///
+    /// # Errors
+    /// Those of [`Jail::of`].
+    pub fn of(context: &Context) -> Result<Border> {
+        let jail = Jail::of(context, Path::new(""))?;
+        let allowed = |what: &str| {
+            let value = context.environment.var(&format!("HELM_SECRETS_VALUES_ALLOW_{what}"));
+            value.map(|value| value == "true")
+        };
+        let allowed = Allowed { links: allowed("SYMLINKS"), absolute: allowed("ABSOLUTE_PATH"), traversal: allowed("PATH_TRAVERSAL") };
+        Ok(Border { drawn: jail.named().is_some(), root: jail.root, directory: context.directory.clone(), allowed })
     }
 
     /// Whether the file may be read; a file that is missing is held against the jail, too.
@@ -55,7 +64,7 @@ impl Jail {
         let traversal = Path::new(name).components().any(|part| part == Component::ParentDir);
         let absolute = Path::new(name).is_absolute();
         let real = real(&path);
-        let link = real != lexical(&real_folder(&self.directory).join(name)) || path.is_symlink();
+        let link = real != cleaned(&real_folder(&self.directory).join(name)) || path.is_symlink();
         let forms = [
             (link, self.allowed.links, "a symbolic link", "HELM_SECRETS_VALUES_ALLOW_SYMLINKS"),
             (absolute, self.allowed.absolute, "an absolute path", "HELM_SECRETS_VALUES_ALLOW_ABSOLUTE_PATH"),
@@ -66,12 +75,12 @@ impl Jail {
         }
         let inside = real.starts_with(&self.root);
         if inside || forms.iter().any(|(is, allowed, ..)| *is && *allowed == Some(true)) {
-            return Ok(Admitted { path, warning: None });
+            return Ok(Admitted { path: real, warning: None });
         }
         if !self.drawn && traversal && !absolute && !link {
             let warning =
                 format!("{name} is outside {}, and no repository says where the border is: KVEIL_ROOT draws it", self.root.display());
-            return Ok(Admitted { path, warning: Some(warning) });
+            return Ok(Admitted { path: real, warning: Some(warning) });
         }
         let way = if link { "a symbolic link" } else { "the path" };
         let error = Error::new(Kind::Generic, format!("{way} leads out of {}", self.root.display()));
@@ -89,26 +98,16 @@ fn real_folder(folder: &Path) -> PathBuf {
 /// The path with links followed, as far as it is there.
 fn real(path: &Path) -> PathBuf {
     for there in path.ancestors() {
+        let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
         if let Ok(real) = std::fs::canonicalize(there) {
-            return lexical(&real.join(path.strip_prefix(there).unwrap_or(Path::new(""))));
+            return cleaned(&real.join(rest));
+        }
+        // A link to what isn't there, yet.
+        if let Ok(target) = std::fs::read_link(there) {
+            return cleaned(&there.with_file_name("").join(target).join(rest));
         }
     }
-    lexical(path)
-}
-
-/// The path without `.` and `..`, by its text.
-fn lexical(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
+    cleaned(path)
 }
 
 #[cfg(all(test, unix))]
@@ -117,8 +116,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    /// `outer/{f,repo/{.git,sub/f,out -> ../f,in -> sub/f}}`.
-    fn tree(git: bool) -> (tempfile::TempDir, PathBuf) {
+    /// `outer/{f,repo/{sub/f,out -> ../f,in -> sub/f}}`.
+    fn tree() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let repo = fs::canonicalize(folder.path()).unwrap().join("repo");
         fs::create_dir_all(repo.join("sub")).unwrap();
@@ -127,20 +126,21 @@ mod tests {
         symlink("../f", repo.join("out")).unwrap();
         symlink("sub/f", repo.join("in")).unwrap();
         symlink("../missing", repo.join("dangling")).unwrap();
-        if git {
-            fs::create_dir(repo.join(".git")).unwrap();
-        }
         (folder, repo)
     }
 
-    fn ok(jail: &Jail, name: &str) -> Option<bool> {
+    fn around(root: &Path, directory: &Path, drawn: bool, allowed: Allowed) -> Border {
+        Border { root: root.to_owned(), directory: directory.to_owned(), drawn, allowed }
+    }
+
+    fn ok(jail: &Border, name: &str) -> Option<bool> {
         jail.admit(name).ok().map(|admitted| admitted.warning.is_none())
     }
 
     #[test]
     fn a_repository_is_a_border() {
-        let (_folder, repo) = tree(true);
-        let jail = Jail::around(&repo.join("sub"), None, Allowed::default());
+        let (_folder, repo) = tree();
+        let jail = around(&repo, &repo.join("sub"), true, Allowed::default());
         for inside in ["f", "../sub/f", "../in", "nope", "../nope", &repo.join("sub/f").to_string_lossy()] {
             assert_eq!(ok(&jail, inside), Some(true), "{inside}");
         }
@@ -151,20 +151,20 @@ mod tests {
 
     #[test]
     fn without_a_border_only_dots_lead_out_and_that_is_said() {
-        let (_folder, repo) = tree(false);
-        let jail = Jail::around(&repo, None, Allowed::default());
+        let (_folder, repo) = tree();
+        let jail = around(&repo, &repo, false, Allowed::default());
         assert_eq!(
             [ok(&jail, "sub/f"), ok(&jail, "../f"), ok(&jail, "out"), ok(&jail, "/etc/passwd")],
             [Some(true), Some(false), None, None]
         );
-        let named = Jail::around(&repo.join("sub"), Some(repo.clone()), Allowed::default());
+        let named = around(&repo, &repo.join("sub"), true, Allowed::default());
         assert_eq!([ok(&named, "../in"), ok(&named, "../../f")], [Some(true), None]);
     }
 
     #[test]
     fn variables_of_helm_secrets_win() {
-        let (_folder, repo) = tree(true);
-        let jail = |allowed| Jail::around(&repo, None, allowed);
+        let (_folder, repo) = tree();
+        let jail = |allowed| around(&repo, &repo, true, allowed);
         let links = |links| jail(Allowed { links: Some(links), ..Allowed::default() });
         assert_eq!([ok(&links(true), "out"), ok(&links(false), "in"), ok(&links(false), "sub/f")], [Some(true), None, Some(true)]);
         let absolute = |absolute| jail(Allowed { absolute: Some(absolute), ..Allowed::default() });
