@@ -103,10 +103,13 @@ fn has_tools(page: &Path, sandbox: &Sandbox) -> bool {
     let text = std::fs::read_to_string(page).unwrap();
     let lines: Vec<String> = blocks(&text).into_iter().flatten().map(|command| command.line).collect();
     let calls = |tool: &str| lines.iter().any(|line| line.contains(&format!("{tool} build")) || line.contains("kveil build"));
-    TOOLS.into_iter().filter(|name| calls(name)).all(|name| {
+    // A page is about one of the two Helms.
+    let helm = if text.starts_with("# Helm 3") { "helm3" } else { "helm4" };
+    let helm = lines.iter().any(|line| line.contains("helm ")).then_some((helm, "helm"));
+    TOOLS.into_iter().filter(|name| calls(name)).map(|name| (name, name)).chain(helm).all(|(name, called)| {
         let found = tool(name);
         found.is_some_and(|found| {
-            sandbox::link(&found, &sandbox.home().with_file_name("bin").join(name));
+            sandbox::link(&found, &sandbox.home().with_file_name("bin").join(called));
             true
         })
     })

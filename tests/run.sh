@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2
+readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR/tools/bin"
@@ -37,23 +37,32 @@ missing() {
 
 have() { command -v "$1" >/dev/null; }
 
-# peer BINARY MODULE PACKAGE VERSION: the binary itself says which version it is; another one is replaced.
+# peer BINARY MODULE PACKAGE VERSION: the binary itself says which version it is; another one is replaced. It may have
+# another name than its package.
 peer() {
-    local file=$KVEIL_TOOLS/bin/$1
+    local file=$KVEIL_TOOLS/bin/$1 made
     if [ -x "$file" ] && go version -m "$file" | grep -qE "^[[:space:]]+mod[[:space:]]+$2[[:space:]]+$4([[:space:]]|\$)"; then
         return
     fi
     say "installing $1 $4"
-    GOBIN=$KVEIL_TOOLS/bin GOFLAGS=-mod=mod go install "$3@$4" || missing "$1 $4" "go could not install it"
+    made=$(mktemp -d "$KVEIL_TOOLS/bin.XXXXXX")
+    if GOBIN=$made GOFLAGS=-mod=mod go install "$3@$4"; then
+        mv "$made"/* "$file"
+    else
+        missing "$1 $4" "go could not install it"
+    fi
+    rm -rf "$made"
 }
 
 install_peers() {
     if ! have go; then
-        missing go "the peers (sops, age and its plugins, kustomize) are built with it"
+        missing go "the peers (sops, age and its plugins, kustomize, Helm) are built with it"
         return
     fi
     peer sops github.com/getsops/sops/v3 github.com/getsops/sops/v3/cmd/sops "$SOPS"
     peer kustomize sigs.k8s.io/kustomize/kustomize/v5 sigs.k8s.io/kustomize/kustomize/v5 "$KUSTOMIZE"
+    peer helm3 helm.sh/helm/v3 helm.sh/helm/v3/cmd/helm "$HELM3"
+    peer helm4 helm.sh/helm/v4 helm.sh/helm/v4/cmd/helm "$HELM4"
     local program
     for program in cmd/age cmd/age-keygen cmd/age-plugin-batchpass extra/age-plugin-pq extra/age-plugin-tag; do
         peer "${program##*/}" filippo.io/age "filippo.io/age/$program" "$AGE"
