@@ -66,11 +66,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     for placed in &placed {
         written += usize::from(install(context, placed)?);
     }
-    if args.helm4_only {
-        return Ok(say(context, &helm, written));
-    }
     say(context, &helm, written);
-    report::line(&format!("HELM_PLUGINS={}", helm.own().display()))
+    if args.helm4_only { Ok(()) } else { report::line(&format!("HELM_PLUGINS={}", helm.own().display())) }
 }
 
 fn say(context: &Context, helm: &Helm, written: usize) {

@@ -20,6 +20,13 @@ const REMOTE: &str = "KVEIL_HELM_ALLOW_REMOTE";
 /// How every encrypted value begins.
 const TOKEN: &[u8] = b"ENC[AES256_GCM,";
 
+/// A decrypted file.
+struct Opened {
+    clear: Zeroizing<Vec<u8>>,
+    /// Things worth a line on stderr.
+    notes: Vec<String>,
+}
+
 /// Reads values files for one run of Helm.
 pub struct Reader {
     border: Border,
@@ -68,7 +75,7 @@ impl Reader {
     /// Those of decrypting.
     pub fn literal(&self, text: &str) -> Result<Zeroizing<Vec<u8>>> {
         let bytes = Zeroizing::new(text.as_bytes().to_vec());
-        self.opened("", &bytes).map(|opened| opened.map_or(bytes, |(clear, _)| clear))
+        self.opened("", &bytes).map(|opened| opened.map_or(bytes, |opened| opened.clear))
     }
 
     fn local(&self, context: &Context, path: &str) -> Result<Zeroizing<Vec<u8>>> {
@@ -79,7 +86,7 @@ impl Reader {
 
     /// The file in clear, with what is worth a line said.
     fn clear(&self, context: &Context, name: &str, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>> {
-        let Some((clear, notes)) = self.opened(name, &bytes)? else {
+        let Some(Opened { clear, notes }) = self.opened(name, &bytes)? else {
             refuse_tokens(&bytes)?;
             return Ok(bytes);
         };
@@ -89,7 +96,7 @@ impl Reader {
     }
 
     /// The decrypted file; [`None`] for one that has no metadata of SOPS.
-    fn opened(&self, name: &str, bytes: &[u8]) -> Result<Option<(Zeroizing<Vec<u8>>, Vec<String>)>> {
+    fn opened(&self, name: &str, bytes: &[u8]) -> Result<Option<Opened>> {
         // A search for a word is quicker than a parser, and whatever is in clear may be of any form.
         if memchr::memmem::find(bytes, b"sops").is_none() {
             return Ok(None);
@@ -105,7 +112,7 @@ impl Reader {
             Ok(_) => {}
         }
         let opened = pipeline::decrypt_text(&text, format, &self.identities, &self.order, false)?;
-        Ok(Some((Zeroizing::new(format.plain_bytes(&opened.text).into_owned()), opened.notes)))
+        Ok(Some(Opened { clear: Zeroizing::new(format.plain_bytes(&opened.text).into_owned()), notes: opened.notes }))
     }
 
     /// A remote file, by curl as helm-secrets does it: with its settings for proxies and certificates.
