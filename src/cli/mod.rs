@@ -1,6 +1,7 @@
 //! The command line: reads flags, calls, prints. The table of commands is [`COMMANDS`]; a new one is its own file and a
 //! row there.
 
+mod action;
 mod argv;
 mod ask;
 mod build;
@@ -129,6 +130,7 @@ pub static COMMANDS: &[Command] = &[
     command!("kustomize", kustomize),
     command!("install", install),
     command!("helm", helm),
+    command!("action", action),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),

@@ -97,6 +97,17 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
         let own = pairs.filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
         own.map(|(leaf, plain)| (self.document.key_path(leaf.node), self.document.text(leaf.node), plain.value.kind, &*plain.value.bytes))
+    /// The values and comments that the file holds encrypted: the path as the additional data has it (`data:password:`), the
+    /// type, the plain bytes.
+    pub fn hidden(&self) -> impl Iterator<Item = (&str, Type, &[u8])> {
+        let walk = &self.reading.walk;
+        let leaves = walk.leaves.iter().zip(&self.reading.values).filter(|(_, plain)| plain.encrypted);
+        let values = leaves.map(|(leaf, plain)| (walk.path(leaf.path), plain.value.kind, &*plain.value.bytes));
+        let comments = self.reading.comments.iter().filter_map(|(at, text)| {
+            let path = walk.path(walk.remarks.get(*at)?.path);
+            Some((path, Type::Comment, text.as_bytes()))
+        });
+        values.chain(comments)
     }
 
     /// Whether its MAC is that of its values; it may not be if the MAC was to be ignored.

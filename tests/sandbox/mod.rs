@@ -5,6 +5,7 @@ pub mod keyring;
 pub mod repository;
 pub mod servers;
 pub mod tree;
+pub mod workflow;
 
 use std::ffi::OsStr;
 use std::io::Write;
