@@ -30,7 +30,10 @@ fn repository() -> Sandbox {
 
 fn commit(sandbox: &Sandbox, message: &str) {
     let git = "git -c user.name=a -c user.email=a@example.invalid -c init.defaultBranch=main";
-    sandbox.shell(&format!("git rev-parse --git-dir >/dev/null 2>&1 || {git} init -q; git add -A && {git} commit -qm '{message}'")).run().ok();
+    sandbox
+        .shell(&format!("git rev-parse --git-dir >/dev/null 2>&1 || {git} init -q; git add -A && {git} commit -qm '{message}'"))
+        .run()
+        .ok();
 }
 
 /// A job that holds the key.
@@ -57,7 +60,10 @@ fn assert_clean(job: &Job<'_>) {
 
 /// Commands that no step of ours gives.
 fn foreign<'j>(job: &'j Job<'_>) -> Vec<&'j (String, String)> {
-    job.commands.iter().filter(|(name, data)| !(["error", "warning", "notice"].contains(&name.as_str()) && data.contains("title="))).collect()
+    job.commands
+        .iter()
+        .filter(|(name, data)| !(["error", "warning", "notice"].contains(&name.as_str()) && data.contains("title=")))
+        .collect()
 }
 
 const PRINTS_ALL: &str = r###"
@@ -107,7 +113,8 @@ fn a_json_output_of_a_later_step_survives_the_masks() {
     let mut job = job(&sandbox, "push", "{}");
     assert_eq!(job.uses(&[("mode", "exec"), ("files", "secret.yaml"), ("path", &program()), ("run", "true")]).code, 0);
     let json = "{\n  \"include\": [\n    {\n      \"name\": \"a\",\n      \"auths\": {\n      }\n    }\n  ]\n}";
-    let step = job.run(&format!("{{ echo 'matrix<<END'; cat <<'J'\n{json}\nJ\necho END; }} >>\"$GITHUB_OUTPUT\"; echo 'EOF {{ }} true 123'"));
+    let step =
+        job.run(&format!("{{ echo 'matrix<<END'; cat <<'J'\n{json}\nJ\necho END; }} >>\"$GITHUB_OUTPUT\"; echo 'EOF {{ }} true 123'"));
     assert_eq!(job.job_output(&step.outputs["matrix"]).as_deref(), Some(json));
     assert!(job.log.contains("{ } true 123"), "{}", job.log);
 }
@@ -343,7 +350,9 @@ fn rendered_objects_go_into_the_jobs_own_folder() {
     commit(&sandbox, "kustomization");
     let mut job = job(&sandbox, "push", "{}");
     let kustomize = sandbox::tool("kustomize").unwrap();
-    let path = std::env::join_paths(std::iter::once(kustomize.parent().unwrap().to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+    let path = std::env::join_paths(
+        std::iter::once(kustomize.parent().unwrap().to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
     job = job.env("PATH", path.unwrap().to_str().unwrap());
     let step = job.uses(&[("mode", "build"), ("path", &program())]);
     assert_eq!(step.code, 0, "{}", job.log);

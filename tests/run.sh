@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1
+readonly SOPS=v3.13.3 AGE=v1.3.2 ACTIONLINT=v1.7.12 ZIZMOR=1.32.0
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR/tools/bin"
@@ -69,6 +70,25 @@ install_peers() {
     done
 }
 
+# What looks at the workflows: actionlint also looks at their scripts, where shellcheck is there.
+install_linters() {
+    if have go; then
+        peer actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$ACTIONLINT"
+    fi
+    have python3 || return 0
+    local venv=$KVEIL_TOOLS/linters-venv
+    if stamped "$venv" "$ZIZMOR"; then
+        return
+    fi
+    say "installing zizmor $ZIZMOR"
+    if rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "zizmor==$ZIZMOR"; then
+        printf '%s\n' "$ZIZMOR" >"$venv.stamp"
+    else
+        rm -rf "$venv"
+        missing "zizmor $ZIZMOR" "pip could not install it"
+    fi
+}
+
 # stamped FILE TEXT: whether FILE was made from just this.
 stamped() { [ -e "$1" ] && [ "$(cat "$1.stamp" 2>/dev/null)" = "$2" ]; }
 
@@ -111,6 +131,7 @@ have python3 || missing python3 "the benchmark, a plugin of the tests, their ter
 have gpg || missing gpg "PGP recipients are tested with it"
 have vim || missing vim "what an editor leaves behind is tested with it"
 install_peers
+install_linters
 install_venv
 install_vault
 

@@ -30,13 +30,8 @@ pub struct Args {
 type Mode = (&'static str, fn(&Runner<'_>, &Args) -> Result<()>);
 
 /// All modes.
-const MODES: [Mode; 5] = [
-    ("check", review::check),
-    ("diff", review::diff),
-    ("decrypt", opened::decrypt),
-    ("exec", opened::exec),
-    ("build", manifests::build),
-];
+const MODES: [Mode; 5] =
+    [("check", review::check), ("diff", review::diff), ("decrypt", opened::decrypt), ("exec", opened::exec), ("build", manifests::build)];
 
 /// Does the step. A failure is an annotation.
 ///

@@ -261,7 +261,9 @@ fn first_form(line: &str) -> Option<(String, String, String)> {
 }
 
 fn unescaped(text: &str) -> String {
-    [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")].iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// `name=value`, or `name<<delimiter`, lines, the delimiter alone on its line.

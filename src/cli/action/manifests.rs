@@ -24,6 +24,8 @@ pub fn build(runner: &Runner<'_>, _args: &Args) -> Result<()> {
         runner.refuse_untrusted([runner.context.absolute(&folder).as_path()])?;
     }
     let mut arguments = vec!["build".to_owned()];
+    // What is rendered goes to RUNNER_TEMP anyway; memory comes first where there is some.
+    arguments.push("--allow-disk".to_owned());
     arguments.extend(placeholders.then(|| "--placeholders".to_owned()));
     // A directory is no flag.
     arguments.push(if folder.starts_with('-') { format!("./{folder}") } else { folder });

@@ -161,7 +161,8 @@ fn export_all(runner: &Runner<'_>, files: &[File]) -> Result<()> {
 /// # Errors
 /// Those of opening files; `Child` with the command's own code.
 pub fn exec(runner: &Runner<'_>, args: &Args) -> Result<()> {
-    let line = runner.input("RUN").ok_or_else(|| Error::new(Kind::Generic, "the mode exec needs the input run").hint("run: ./deploy.sh"))?;
+    let line =
+        runner.input("RUN").ok_or_else(|| Error::new(Kind::Generic, "the mode exec needs the input run").hint("run: ./deploy.sh"))?;
     let files = opened(runner, args)?;
     // The shell that steps have.
     let mut command = Command::new("bash");
@@ -169,7 +170,8 @@ pub fn exec(runner: &Runner<'_>, args: &Args) -> Result<()> {
     runner.without_inputs(&mut command);
     for variable in variables(&files)? {
         if is_harmless(runner, &variable)? {
-            let not_text = || Error::new(Kind::Generic, "the value isn't text, which this system's environment can't hold").for_key(&variable.name);
+            let not_text =
+                || Error::new(Kind::Generic, "the value isn't text, which this system's environment can't hold").for_key(&variable.name);
             command.env(&variable.name, platform::variable(&variable.value).ok_or_else(not_text)?);
         }
     }
