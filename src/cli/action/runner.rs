@@ -228,7 +228,11 @@ impl<'c> Runner<'c> {
             }
             drop(sender);
             // What can't be shown is still read: the child must not stop at a full pipe.
-            lines.into_iter().fold(Ok(()), |so_far, line| so_far.and(self.say(&String::from_utf8_lossy(&line))))
+            let mut shown = Ok(());
+            for line in lines {
+                shown = shown.and_then(|()| self.say(&String::from_utf8_lossy(&line)));
+            }
+            shown
         })
     }
 }
