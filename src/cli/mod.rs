@@ -2,6 +2,7 @@
 //! row there.
 
 mod action;
+mod argocd;
 mod argv;
 mod ask;
 mod build;
@@ -23,6 +24,7 @@ mod exec_file;
 mod files;
 mod filestatus;
 mod flags;
+mod flux;
 mod git;
 mod groups;
 mod guard;
@@ -124,6 +126,9 @@ pub static COMMANDS: &[Command] = &[
     command!("git", git),
     command!("resolve", resolve),
     command!("resign", resign),
+    command!("action", action),
+    command!("argocd", argocd),
+    question!("flux", flux),
     command!("build", build),
     command!("krm", krm),
     command!("guard", guard),

@@ -1,8 +1,11 @@
 //! Decrypting where manifests are rendered: functions for kustomize (KRM, legacy exec plugins), plugins for Helm, and the guard that lets
 //! no ciphertext through. No flags, no printing; files are read by whoever calls, except in [`build`].
 
+pub mod actions;
+pub mod argocd;
 pub mod build;
 pub mod dotenv;
+pub mod flux;
 pub mod generator;
 pub mod guard;
 pub mod helm;
