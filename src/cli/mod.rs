@@ -135,7 +135,6 @@ pub static COMMANDS: &[Command] = &[
     command!("kustomize", kustomize),
     command!("install", install),
     command!("helm", helm),
-    command!("action", action),
     command!("config", config),
     command!("completion", completion),
     command!("man", man),

@@ -79,6 +79,3 @@ fn fields<'c>(config: &'c Value, known: &[&str]) -> Result<&'c Value> {
         None => error.hint(format!("its fields are {}", known.join(", "))),
     })
 }
-//! Where encrypted files meet what deploys them: no flags, no printing.
-
-pub mod actions;

@@ -97,6 +97,8 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
         let own = pairs.filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
         own.map(|(leaf, plain)| (self.document.key_path(leaf.node), self.document.text(leaf.node), plain.value.kind, &*plain.value.bytes))
+    }
+
     /// The values and comments that the file holds encrypted: the path as the additional data has it (`data:password:`), the
     /// type, the plain bytes.
     pub fn hidden(&self) -> impl Iterator<Item = (&str, Type, &[u8])> {
