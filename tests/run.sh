@@ -6,8 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1
-readonly SOPS=v3.13.3 AGE=v1.3.2 ACTIONLINT=v1.7.12 ZIZMOR=1.32.0
+readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1 ACTIONLINT=v1.7.12 ZIZMOR=1.32.0
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR/tools/bin"
