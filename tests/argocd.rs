@@ -85,9 +85,6 @@ fn a_kustomization_is_built() {
 #[test]
 fn a_chart_is_rendered_with_its_encrypted_values() {
     let (Some(helm), sandbox) = (tool("helm3"), Sandbox::with_identity()) else { return };
-    if sandbox.kveil(["help", "helm"]).run().code != 0 {
-        return println!("ignored: this build has no kveil helm");
-    }
     sandbox.write("Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n");
     sandbox.write(
         "templates/s.yaml",
