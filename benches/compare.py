@@ -92,8 +92,7 @@ class Lab:
 
 
 class Row:
-    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None, less=0.0, most=None, codes=(0,), over=None):
-    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None, less=0.0, most=None, most_memory=None, codes=(0,)):
+    def __init__(self, name, command, runs=7, peer_runs=5, must=None, memory=None, slow=False, rops=False, scale=1.0, prepare=None, less=0.0, most=None, most_memory=None, codes=(0,), over=None):
         self.name, self.command, self.runs, self.peer_runs = name, command, runs, peer_runs
         self.must, self.memory, self.slow, self.rops, self.scale, self.prepare, self.less = must, memory, slow, rops, scale, prepare, less
         # Seconds and megabytes that kveil may take.
