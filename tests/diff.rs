@@ -358,6 +358,14 @@ fn revisions_and_paths_are_gits() {
     assert_eq!(repository.json(&["main..topic"])["files"].as_array().unwrap().len(), 2);
     assert!(repository.diff(&["main", "topic", "other.yaml"]).refused(2).contains("stands behind --"));
     assert_eq!(repository.json(&["main", "topic", "--", "other.yaml"])["files"][0]["change"], "removed");
+    // A path that is nowhere is a slip, one that is gone is not.
+    for nowhere in [&["main", "topic", "--", "othr.yaml"][..], &["--", "below/no"], &["--staged", "--", "othr.yaml"]] {
+        assert!(repository.diff(nowhere).refused(2).contains("is in neither of the two"), "{nowhere:?}");
+    }
+    repository.git("rm -q db.yaml");
+    assert_eq!(repository.json(&["HEAD", "--", "db.yaml"])["files"][0]["change"], "removed");
+    assert_eq!(repository.diff(&["main", "topic", "--", "db.yaml"]).code, 1);
+    repository.git("reset -q --hard");
     // Where a name is both, it must be said which is meant.
     repository.0.write("topic", "x");
     assert!(repository.diff(&["topic"]).refused(2).contains("is a revision and a file"));

@@ -1,7 +1,7 @@
 //! The two sides of a comparison, and the files that differ between them: one `git diff --raw` for their names, one
 //! `git cat-file --batch` for all their bytes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -66,7 +66,7 @@ impl Repository {
     /// The files below `paths` (all, if there are none) that differ between two sides.
     ///
     /// # Errors
-    /// `Unreadable` (2): git fails, a path lies outside of the repository, a file is in conflict.
+    /// `Unreadable` (2): git fails, a path lies outside of the repository or is nowhere, a file is in conflict.
     pub fn pairs(&self, old: &Side, new: &Side, paths: &[PathBuf]) -> Result<Vec<Pair>> {
         let mut arguments: Vec<OsString> = ["diff"].into_iter().chain(RAW).map(OsString::from).collect();
         arguments.extend(match (old, new) {
@@ -78,7 +78,9 @@ impl Repository {
         });
         arguments.push("--".into());
         for path in paths {
-            arguments.push(platform::slashed(&self.below_top(path)?));
+            let below = self.below_top(path)?;
+            self.refuse_nowhere(path, &below, [old, new])?;
+            arguments.push(platform::slashed(&below));
         }
         let listed = self.ask(&arguments).map_err(|error| self.with_depth(error))?;
         self.loaded(records(&listed))
@@ -92,6 +94,34 @@ impl Repository {
             let error = Error::new(Kind::Unreadable, format!("{} lies outside of the repository", path.display()));
             error.hint(format!("the repository begins at {}", self.top.display()))
         })
+    }
+
+    /// git finds no difference at a path that is misspelt; whoever typed it would take that for an answer.
+    fn refuse_nowhere(&self, path: &Path, below: &Path, sides: [&Side; 2]) -> Result<()> {
+        if std::fs::symlink_metadata(self.top.join(below)).is_ok() {
+            return Ok(());
+        }
+        for side in sides {
+            if self.has(side, below)? {
+                return Ok(());
+            }
+        }
+        let error = Error::new(Kind::Unreadable, format!("{} is in neither of the two, nor in the work tree", path.display()));
+        Err(error.hint("check the path; it is taken from the current directory"))
+    }
+
+    /// Whether a side other than the work tree has a file, or a folder with files, at this path below the top.
+    fn has(&self, side: &Side, below: &Path) -> Result<bool> {
+        let path = platform::slashed(below);
+        let ask = |words: &[&str]| self.ask(&words.iter().map(OsStr::new).chain([path.as_os_str()]).collect::<Vec<_>>());
+        let in_commit = |commit: &str| ask(&["ls-tree", "-z", "--full-tree", commit, "--"]);
+        let listed = match side {
+            Side::WorkTree => return Ok(false),
+            Side::Index => ask(&["ls-files", "-z", "--"])?,
+            Side::Commit(commit) => in_commit(commit)?,
+            Side::Head => self.head()?.map(|commit| in_commit(&commit)).transpose()?.unwrap_or_default(),
+        };
+        Ok(!listed.is_empty())
     }
 
     fn loaded(&self, records: Vec<Record>) -> Result<Vec<Pair>> {
