@@ -191,6 +191,30 @@ fn exit_codes_of_updatekeys_are_those_of_sops() {
     sandbox.sops(["updatekeys", "-y", "secret.yaml"]).run().refused(1);
 }
 
+const RECIPIENT_3: &str = "age1va8kzkh24tqzpw0kdszvv4cvr2pm4hvk00ac8unvxz83hdckqd4sjnldjh";
+
+#[test]
+fn updatekeys_takes_the_threshold_of_the_rule() {
+    let sandbox = Sandbox::with_identity();
+    let groups = [RECIPIENT_1, RECIPIENT_2, RECIPIENT_3].map(|recipient| format!("  - age: [{recipient}]\n")).concat();
+    let rule = |threshold| {
+        sandbox.write(".sops.yaml", format!("creation_rules:\n- shamir_threshold: {threshold}\n  key_groups:\n{groups}"));
+    };
+    rule(3);
+    sandbox.write("secret.yaml", SECRET);
+    sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run().ok();
+    rule(2);
+    let all = key("age_all.txt");
+    let run = |arguments: &[&str]| sandbox.kveil(arguments).env("SOPS_AGE_KEY_FILE", &all).run();
+    assert_eq!(run(&["updatekeys", "--check", "secret.yaml"]).code, 1);
+    let shown = run(&["updatekeys", "-y", "secret.yaml"]).text();
+    assert!(shown.contains("+++ shamir_threshold: 2\n--- shamir_threshold: 3\n"), "{shown}");
+    run(&["updatekeys", "--check", "secret.yaml"]).ok();
+    let two = [key("age1.txt"), key("age3.txt")].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+    let done = sandbox.kveil(["decrypt", "secret.yaml"]).env("SOPS_AGE_KEY", &two).run();
+    assert_eq!(String::from_utf8(done.ok()).unwrap(), SECRET);
+}
+
 #[test]
 fn key_groups_come_and_go() {
     let sandbox = ready();

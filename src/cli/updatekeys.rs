@@ -68,10 +68,11 @@ impl Plan {
         self.differences.iter().any(|difference| !difference.removed.is_empty())
     }
 
-    /// The difference, in the form of genuine sops.
-    fn shown(&self, whose: &str) -> String {
+    /// The difference, in the form of genuine sops, which says nothing of a threshold that comes with the first shares.
+    fn shown(&self, whose: &str, as_sops: bool) -> String {
         let mut lines = vec![format!("The following changes will be made to {whose}:")];
         match (self.old_threshold, self.threshold) {
+            (None, _) if as_sops => {}
             (old, new) if old == new => lines.extend(new.map(|new| format!("shamir_threshold: {new}"))),
             (old, new) => {
                 lines.extend(new.map(|new| format!("+++ shamir_threshold: {new}")));
@@ -198,7 +199,7 @@ impl Work<'_> {
             return Ok(Outcome::UpToDate);
         }
         let whose = if context.is_sops() { "the file's groups".to_owned() } else { format!("the groups of {}", printable(name)) };
-        self.show(&plan.shown(&whose))?;
+        self.show(&plan.shown(&whose, context.is_sops()))?;
         if plan.adds() {
             args.consent.tell_news(&self.configs, &found);
         }
@@ -241,9 +242,11 @@ fn plan(context: &Context, found: &Found, target: &std::path::Path, metadata: &M
         return Err(Error::new(Kind::Generic, format!("the rule in line {} has no recipients", rule.line)));
     }
     let groups = rule.groups.clone();
-    // The file's own threshold stays, as in sops; it can't be more than there are groups.
     let old_threshold = metadata.threshold.filter(|_| metadata.groups.len() > 1);
-    let threshold = crate::datakey::threshold(groups.len(), old_threshold.map(|threshold| threshold.min(groups.len())))?;
+    // sops doesn't look at the rule's threshold: the file's stays, unless there are fewer groups now.
+    let asked = rule.threshold.filter(|_| !context.is_sops());
+    let asked = asked.or_else(|| old_threshold.map(|threshold| threshold.min(groups.len())));
+    let threshold = crate::datakey::threshold(groups.len(), asked)?;
     let differences = rewrap::differences(&rewrap::recipients(metadata), &groups);
     // What can't be a recipient is told before anyone is asked.
     for spec in differences.iter().flat_map(|difference| &difference.added) {

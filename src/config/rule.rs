@@ -125,13 +125,16 @@ fn selector(reader: &mut Reader<'_, '_>, fields: &[Field<'_>], index: usize) -> 
     first
 }
 
-/// 0 is SOPS's word for "all groups"; with one group the number means nothing.
+/// 0 is SOPS's word for "all groups"; with one group the number means nothing. Who wraps a data key in shares refuses a
+/// number out of range himself: here it stops no one who keeps the threshold that a file has.
 fn threshold(reader: &mut Reader<'_, '_>, field: &Field<'_>, groups: usize, index: usize) -> Option<usize> {
     let number = reader.int(field).filter(|number| *number != 0)?;
     let threshold = usize::try_from(number).ok();
-    if threshold.is_none() || (groups > 1 && !threshold.is_some_and(|threshold| (2..=groups).contains(&threshold))) {
-        let message = format!("{THRESHOLD} out of range, expected 2 to the number of key groups, which is {groups}");
-        reader.find_grave(field.value, Scope::Used(index), message, Vec::new());
+    let message = || format!("{THRESHOLD} out of range, expected 2 to the number of key groups, which is {groups}");
+    match threshold {
+        None => reader.find_grave(field.value, Scope::Used(index), message(), Vec::new()),
+        Some(threshold) if groups > 1 && !(2..=groups).contains(&threshold) => reader.find(field.value, message(), Vec::new()),
+        Some(_) => {}
     }
     threshold
 }

@@ -318,6 +318,8 @@ fn thresholds() {
             [".sops.yaml:2:21: shamir_threshold out of range, expected 2 to the number of key groups, which is 3"]
         );
     }
+    // Who keeps the threshold of a file doesn't need the rule's.
+    assert_eq!([-1, 1, 4].map(|threshold| config(&rule(threshold, 3)).lenient(Some(0)).is_ok()), [false, true, true]);
     assert_eq!(clean(&rule(0, 3)).rules[0].threshold, None);
     assert_eq!(clean(&rule(3, 3)).rules[0].threshold, Some(3));
     assert_eq!(clean(&rule(2, 1)).rules[0].threshold, Some(2));
