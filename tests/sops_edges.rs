@@ -170,8 +170,31 @@ fn updatekeys_takes_the_answers_that_genuine_sops_takes() {
 }
 
 #[test]
+fn updatekeys_keeps_the_threshold_of_the_file_as_genuine_sops_does() {
+    let Some(sandbox) = genuine("f.yaml", b"a: 1\n") else { return };
+    let before = sandbox.read("f.yaml");
+    let rule = |threshold| {
+        let groups = [RECIPIENT_1, RECIPIENT_2].map(|recipient| format!("  - age: [{recipient}]\n")).concat();
+        sandbox.write(".sops.yaml", format!("creation_rules:\n- shamir_threshold: {threshold}\n  key_groups:\n{groups}"));
+    };
+    for threshold in [0, 1, 2, 3] {
+        rule(threshold);
+        let [theirs, ours] = both(&sandbox, "f.yaml", &["updatekeys", "-y", "f.yaml"], "");
+        assert_eq!((ours.0.code, &ours.0.out), (0, &theirs.0.out), "{threshold}");
+        for file in [&ours.1, &theirs.1] {
+            assert!(String::from_utf8_lossy(file).contains("shamir_threshold: 2\n"), "{threshold}");
+        }
+        // What is wrapped newly needs a threshold that can be.
+        let [theirs, ours] = both(&sandbox, "f.yaml", &["encrypt", "--filename-override", "g.yaml", ".sops.yaml"], "");
+        assert_eq!(ours.0.code, theirs.0.code, "{threshold}");
+    }
+    sandbox.write("f.yaml", &before);
+    assert!(sandbox.kveil(["updatekeys", "-y", "f.yaml"]).run().refused(1).contains("shamir_threshold out of range"));
+}
+
+#[test]
 fn a_key_twice_in_json_is_no_reason_not_to_open_a_file() {
-    let Some(sandbox) = genuine("f.json", b"{\"a\":1,\"b\":{\"x\":\"1\",\"x\":\"2\"},\"a\":2}\n") else { return };
+    let Some(sandbox) = genuine("f.json", b"{\"a\":1,\"b\":{\"x\":\"1\",\"x\":\"2\"},\"c\":\"3\",\"a\":2}\n") else { return };
     sandbox.write(".sops.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},{RECIPIENT_2}\n"));
     let before = sandbox.read("f.json");
     for arguments in [&["decrypt", "f.json"][..], &["decrypt", "--extract", "[\"a\"]", "f.json"], &["filestatus", "f.json"]] {
@@ -182,8 +205,29 @@ fn a_key_twice_in_json_is_no_reason_not_to_open_a_file() {
     assert_eq!(outcome(&ours, &before), outcome(&theirs, &before));
     let told = sandbox.kveil(["decrypt", "f.json"]).run();
     assert!(told.err.contains("the key a stands twice"));
-    // What would have to choose one of them refuses.
+    let opened = |file: &[u8]| {
+        sandbox.write("g.json", file);
+        let done = sandbox.genuine(["decrypt", "g.json"]).expect("it encrypted the file").run();
+        String::from_utf8(done.ok()).expect("JSON")
+    };
+    let changes: [&[&str]; 7] = [
+        &["set", "f.json", "[\"c\"]", "\"4\""],
+        &["set", "f.json", "[\"a\"]", "\"4\""],
+        &["unset", "f.json", "[\"a\"]"],
+        &["unset", "f.json", "[\"b\"][\"x\"]"],
+        &["rotate", "-i", "f.json"],
+        &["groups", "add", "-i", "-f", "f.json", "--age", RECIPIENT_1],
+        &["exec-file", "f.json", "cat {}"],
+    ];
+    for arguments in changes {
+        let [theirs, ours] = both(&sandbox, "f.json", arguments, "");
+        assert_eq!((ours.0.code, theirs.0.code, &ours.0.out), (0, 0, &theirs.0.out), "{arguments:?} {}", ours.0.err);
+        assert_eq!(opened(&ours.1), opened(&theirs.1), "{arguments:?}");
+    }
+    // Who didn't ask for sops's ways is asked which one is meant, and gets no second one by a slip.
     sandbox.kveil(["set", "f.json", "[\"a\"]", "3"]).run().refused(1);
+    sandbox.kveil(["unset", "f.json", "[\"b\"][\"x\"]"]).run().refused(1);
+    sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "--filename-override", "x.json"]).stdin("{\"a\":1,\"a\":2}").run().refused(2);
     let sops_twice = String::from_utf8(before).expect("JSON").replacen("\"a\"", "\"sops\"", 1);
     sandbox.write("f.json", sops_twice);
     sandbox.kveil(["decrypt", "f.json"]).run().refused(1);

@@ -228,7 +228,7 @@ fn text_of(mut version: git::version::Earlier) -> Option<Earlier> {
 }
 
 fn is_encrypted(text: &str, format: &'static dyn Format) -> bool {
-    text.contains("sops") && format.parse(text).is_ok_and(|document| crate::tree::choice::has_block(&document))
+    text.contains("sops") && format.parse_encrypted(text).is_ok_and(|document| crate::tree::choice::has_block(&document))
 }
 
 impl Earlier {
@@ -241,7 +241,7 @@ impl Earlier {
     /// # Errors
     /// Its block can't be read.
     pub fn decision(&self, plain: &Document<'_>, asked: &Asked<'_>) -> Result<Decision> {
-        let metadata = pipeline::metadata_of(&plain.format.parse(&self.text)?)?;
+        let metadata = pipeline::metadata_of(&plain.format.parse_encrypted(&self.text)?)?;
         let (selection, because) = match asked.selectors.chosen()? {
             Some((kind, text)) => (Selection::new(kind, &text)?, "by flag"),
             None => (Selection::of_metadata(metadata.selector.as_ref()), "as in the earlier version"),
@@ -315,7 +315,7 @@ impl Incremental {
     /// As there.
     pub fn refuse_clear(&self, context: &Context, versions: &Versions, plain: &Document<'_>, selection: &Selection) -> Result<()> {
         let all = versions.base.iter().chain(&versions.others).filter(|_| !self.allow_clear);
-        all.into_iter().try_for_each(|old| refuse_clear(context, &plain.format.parse(&old.text)?, &old.place, plain, selection))
+        all.into_iter().try_for_each(|old| refuse_clear(context, &plain.format.parse_encrypted(&old.text)?, &old.place, plain, selection))
     }
 
     /// Encrypts `plain` over its earlier version; what that gives up is said in a line.
@@ -337,11 +337,7 @@ impl Incremental {
         match next::open(&earlier.text, plain.format, identities, &[], false) {
             Ok(opened) => {
                 if !self.allow_clear {
-                    refuse_cleared(
-                        context,
-                        &disclosed(&opened, &plain.format.parse_plain(&opened.plain)?, plain, &plan.selection)?,
-                        place,
-                    )?;
+                    refuse_cleared(context, &disclosed(&opened, &opened.parsed(&opened.plain)?, plain, &plan.selection)?, place)?;
                 }
                 let updated = update::update(&opened, plain, plan, identities)?;
                 let note = updated.new_data_key.map(|why| format!("a new data key, not that of {place}: {why}"));

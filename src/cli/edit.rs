@@ -174,7 +174,7 @@ impl View<'_> {
         }
         let mut edits = Edits::default();
         let indent = self.format().block_indent(&self.opened.document);
-        self.format().add_block(&self.format().parse_plain(&text)?, &self.opened.metadata.write(), indent, &mut edits);
+        self.format().add_block(&self.opened.parsed(&text)?, &self.opened.metadata.write(), indent, &mut edits);
         Ok(edits.apply(&text))
     }
 
@@ -182,7 +182,7 @@ impl View<'_> {
     fn taken_back(&self, edited: &str) -> Result<Zeroizing<String>> {
         let text = if self.block { self.without_block(edited)? } else { Zeroizing::new(edited.to_owned()) };
         self.format().refuse_plain(&text)?;
-        if is_encrypted(&self.format().parse_plain(&text)?) {
+        if is_encrypted(&self.opened.parsed(&text)?) {
             return Err(
                 Error::new(Kind::Unreadable, "a key sops at the top, which is kept for the block").hint("give the key another name")
             );
@@ -191,7 +191,7 @@ impl View<'_> {
     }
 
     fn without_block(&self, edited: &str) -> Result<Zeroizing<String>> {
-        let document = self.format().parse(edited)?;
+        let document = self.format().parse_encrypted(edited)?;
         if pipeline::metadata_of(&document)? != self.opened.metadata {
             let error = Error::new(Kind::Unreadable, "the sops block was changed, it is only shown here");
             return Err(error.hint("updatekeys and rotate change the recipients; encrypting again changes what is encrypted"));
@@ -225,11 +225,7 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
         }
         if !args.allow_clear {
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
-            refuse_cleared(
-                context,
-                &disclosed(&opened, &format.parse_plain(&opened.plain)?, &format.parse_plain(&plain)?, &selection)?,
-                "the file",
-            )?;
+            refuse_cleared(context, &disclosed(&opened, &opened.parsed(&opened.plain)?, &opened.parsed(&plain)?, &selection)?, "the file")?;
         }
         next::reseal(&opened, &plain, &clock::now())
     })?;

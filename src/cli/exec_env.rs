@@ -88,7 +88,7 @@ fn of_file(context: &Context, args: &Args) -> Result<Vec<Variable>> {
     identities::tell(context, &args.common, &identities);
     let (opened, values) = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{}: {note}", args.file)));
-    let mut document = format.parse_plain(&opened.text)?;
+    let mut document = format.parse_opened(&opened.text)?;
     document.give(&values);
     if document.parts.len() > 1 {
         report::warning(context, &format!("{}: only the first of {} documents gives variables", args.file, document.parts.len()));

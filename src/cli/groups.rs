@@ -115,7 +115,7 @@ fn change(context: &Context, file: &File, groups: impl Fn(&Metadata) -> Result<G
     }
     let text = rewrite::read(&input, Kind::Unreadable)?;
     let format = file.types.input(&file.name, &text)?;
-    let document = format.parse(&text).map_err(pipeline::as_generic)?;
+    let document = format.parse_encrypted(&text).map_err(pipeline::as_generic)?;
     let metadata = pipeline::metadata_of(&document)?;
     let (groups, threshold) = groups(&metadata)?;
     // The shares are wrapped anew for all who stay; those who come by flag are consented to.

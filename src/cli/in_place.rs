@@ -69,7 +69,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     identities::tell(context, &flags.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
-    let plain = format.parse_plain(&opened.plain)?;
+    let plain = opened.parsed(&opened.plain)?;
     let Some(changed) = change(&plain)? else { return Ok(()) };
     let read = || {
         let after = changed.read(format)?;

@@ -83,5 +83,5 @@ pub fn targets(context: &Context) -> Result<Targets> {
 fn is_clear(path: &Path) -> bool {
     let Ok(text) = Source::File(path.to_owned()).read() else { return true };
     let format = Types::default().input(&path.display().to_string(), &text);
-    !format.and_then(|format| format.parse(&text).map(|document| choice::has_block(&document))).unwrap_or(false)
+    !format.and_then(|format| format.parse_encrypted(&text).map(|document| choice::has_block(&document))).unwrap_or(false)
 }

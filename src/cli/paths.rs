@@ -388,7 +388,7 @@ fn status(target: &Target) -> Result<Option<Reason>> {
     };
     let name = target.name();
     let Ok(format) = Types::default().input(&name, &text) else { return Ok(Some(Reason::Plain)) };
-    let encrypted = match format.parse(&text) {
+    let encrypted = match format.parse_encrypted(&text) {
         Ok(document) => choice::has_block(&document),
         // Damaged, or in conflict: the command says what is wrong with it.
         Err(_) => document::format_by_path(&name).is_some() && text.contains("ENC[AES256_GCM,"),

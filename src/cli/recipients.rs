@@ -130,7 +130,7 @@ fn listed(files: &Files, target: &Target) -> Result<Listed> {
     let located = |error: Error| error.in_file(&name);
     let text = rewrite::read(&target.source, missing(target)).map_err(located)?;
     let format = files.types.input(&name, &text).map_err(located)?;
-    let document = format.parse(&text).map_err(pipeline::as_generic).map_err(located)?;
+    let document = format.parse_encrypted(&text).map_err(pipeline::as_generic).map_err(located)?;
     let metadata = pipeline::metadata_of(&document).map_err(located)?;
     Ok(Listed { groups: rewrap::recipients(&metadata), threshold: metadata.threshold, name: name.clone() })
 }
@@ -351,7 +351,7 @@ impl Work<'_> {
         source::refuse_irregular(path)?;
         let text = rewrite::read(&target.source, missing(target))?;
         let format = self.files.types.input(name, &text)?;
-        let document = format.parse(&text).map_err(pipeline::as_generic)?;
+        let document = format.parse_encrypted(&text).map_err(pipeline::as_generic)?;
         let metadata = pipeline::metadata_of(&document)?;
         let groups = rewrap::recipients(&metadata);
         let there = groups.iter().flatten().any(|known| self.concerns(known));

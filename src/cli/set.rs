@@ -99,6 +99,37 @@ fn looks_like_flag(value: &str) -> bool {
 
 /// The path that `index` means. Dotted paths need the document to be clear; without one only the form is checked.
 pub fn path_of(context: &Context, index: &str, document: Option<&Document<'_>>) -> Result<Vec<Index>> {
+    let path = read_path(context, index, document)?;
+    document.filter(|_| !context.is_sops()).map_or(Ok(()), |document| refuse_repeated(document, &path))?;
+    Ok(path)
+}
+
+/// Of a key that stands twice sops means the first, where most programs read the last.
+fn refuse_repeated(document: &Document<'_>, path: &[Index]) -> Result<()> {
+    if document.format.repeated(document).is_none() {
+        return Ok(());
+    }
+    let mut at = document.parts.first().map_or(NONE, |part| part.root);
+    for step in path {
+        let next = match step {
+            Index::Key(key) => {
+                let mut of_key = document.entries(at).filter(|(id, _)| document.key_text(*id) == key).map(|(_, value)| value);
+                let first = of_key.next();
+                if of_key.next().is_some() {
+                    let error = Error::new(Kind::Generic, "the key stands twice, and readers don't agree on which value counts");
+                    return Err(error.for_key(key).hint("kveil edit shows both: leave one of them"));
+                }
+                first
+            }
+            Index::Item(item) => usize::try_from(*item).ok().and_then(|item| document.children(at).nth(item)),
+        };
+        let Some(next) = next else { return Ok(()) };
+        at = next;
+    }
+    Ok(())
+}
+
+fn read_path(context: &Context, index: &str, document: Option<&Document<'_>>) -> Result<Vec<Index>> {
     if context.is_sops() || index.starts_with('[') || index.is_empty() {
         let path = index_path::parse(index, Kind::BadIndex)?;
         return match document.filter(|_| context.is_sops()) {

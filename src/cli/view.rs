@@ -65,7 +65,7 @@ fn shown(context: &Context, args: &Args, input: &Source) -> Result<Zeroizing<Vec
 
 /// One value: of a Secret's `data` the bytes that it stands for.
 fn one(context: &Context, plain: &str, format: &'static dyn Format, key: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let document = format.parse_plain(plain)?;
+    let document = format.parse_opened(plain)?;
     let root = document.parts.first().map_or(NONE, |part| part.root);
     let secret = decoded::opens_with_secret(&document);
     let path = match secret.then(|| bare_key(&document, root, key)).flatten() {

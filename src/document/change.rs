@@ -50,7 +50,7 @@ impl Changed {
     pub fn read(&self, format: &'static dyn Format) -> Result<Document<'_>> {
         let error = || Error::new(ErrorKind::Generic, "the layout around this place can't take the change without touching other values");
         let refuse = |_: Error| error().hint("change it with edit");
-        let document = format.parse_plain(&self.text).map_err(refuse)?;
+        let document = format.parse_opened(&self.text).map_err(refuse)?;
         match &self.wanted {
             Some(wanted) if !tree::are(wanted, &document).map_err(refuse)? => Err(error().hint("change it with edit")),
             _ => Ok(document),

@@ -32,6 +32,13 @@ pub trait Format: Sync {
     fn parse_plain<'s>(&self, source: &'s str) -> Result<Document<'s>> {
         self.parse(source)
     }
+    /// Parses what an encrypted file decrypts to: as [`Format::parse_encrypted`], without a block.
+    ///
+    /// # Errors
+    /// As [`Format::parse`].
+    fn parse_opened<'s>(&self, source: &'s str) -> Result<Document<'s>> {
+        self.parse_plain(source)
+    }
     /// The bytes of a plain file; differs from those of `text` where a file need not be text.
     fn plain_bytes<'t>(&self, text: &'t str) -> Cow<'t, [u8]> {
         Cow::Borrowed(text.as_bytes())

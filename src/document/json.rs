@@ -34,6 +34,10 @@ impl Format for Json {
         json_scan::parse_with_twins(source)
     }
 
+    fn parse_opened<'s>(&self, source: &'s str) -> Result<Document<'s>> {
+        json_scan::parse_with_twins(source)
+    }
+
     fn repeated(&self, document: &Document<'_>) -> Option<NodeId> {
         json_scan::twin_of(document)
     }

@@ -60,7 +60,7 @@ pub fn looks_encoded(text: &str) -> bool {
 /// # Errors
 /// Text that can't be read.
 pub fn shown(plain: &str, format: &'static dyn Format) -> Result<Zeroizing<String>> {
-    let document = format.parse_plain(plain)?;
+    let document = format.parse_opened(plain)?;
     let mut edits = Edits::default();
     for value in values(&document) {
         show(&document, value.id, &mut edits);

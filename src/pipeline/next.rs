@@ -48,6 +48,15 @@ pub struct Held<'o> {
 }
 
 impl Opened<'_> {
+    /// Parses a plain text of this file: what only another writer would let stand in it may stand there if it does now.
+    ///
+    /// # Errors
+    /// Those of the format's parser.
+    pub fn parsed<'p>(&self, plain: &'p str) -> Result<Document<'p>> {
+        let format = self.document.format;
+        if format.repeated(&self.document).is_some() { format.parse_opened(plain) } else { format.parse_plain(plain) }
+    }
+
     /// The key paths of its encrypted values.
     pub fn encrypted_paths(&self) -> Vec<String> {
         self.reading.encrypted().map(|id| self.document.key_path(id)).collect()
@@ -129,7 +138,7 @@ pub fn open<'t>(
     order: &[String],
     ignore_mac: bool,
 ) -> Result<Opened<'t>> {
-    let document = format.parse(text).map_err(super::as_generic)?;
+    let document = format.parse_encrypted(text).map_err(super::as_generic)?;
     let metadata = metadata_of(&document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
     open_with(document, metadata, data_key, ignore_mac)
@@ -156,8 +165,7 @@ pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<S
     if plain == opened.plain.as_str() && opened.is_signed() {
         return Ok(Zeroizing::new(opened.document.source.to_owned()));
     }
-    let format = opened.document.format;
-    reseal_read(opened, &format.parse_plain(&opened.plain)?, || format.parse_plain(plain), now)
+    reseal_read(opened, &opened.parsed(&opened.plain)?, || opened.parsed(plain), now)
 }
 
 /// As [`reseal`], where the plain text of `opened` was read already (`before`); `read` reads that of the next version.
@@ -206,7 +214,7 @@ pub struct Next<'n> {
 /// # Errors
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
 pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
-    let before = opened.document.format.parse_plain(&opened.plain)?;
+    let before = opened.parsed(&opened.plain)?;
     resealed(opened, earlier(opened, &before, next.data_key.is_none()), &before, plain, next)
 }
 
@@ -254,7 +262,7 @@ pub fn rotate(
         last_modified: now.to_owned(),
         ..opened.metadata.clone()
     };
-    let document = opened.document.format.parse_plain(&opened.plain)?;
+    let document = opened.parsed(&opened.plain)?;
     let layout = !kubernetes::lists_sops_fields(&document);
     Ok(resealed(
         opened,

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 pub fn check(plain: &Document<'_>, output: &str, cipher: &Cipher, exact: bool) -> Result<()> {
     let shorter = plain.format.without_repeats(output);
     let output = shorter.as_deref().unwrap_or(output);
-    let document = plain.format.parse(output).map_err(|error| doubt(&format!("the output can't be read back ({error})")))?;
+    let document = plain.format.parse_encrypted(output).map_err(|error| doubt(&format!("the output can't be read back ({error})")))?;
     std::thread::scope(|scope| {
         let second = scope.spawn(|| compare_readers(plain, &document));
         decrypts_to(&document, cipher, plain, exact)?;
@@ -47,7 +47,7 @@ fn decrypts_to(document: &Document<'_>, cipher: &Cipher, plain: &Document<'_>, e
 
 /// Without a layout record styles may differ, values never.
 fn same_values(plain: &Document<'_>, text: &str) -> Result<()> {
-    let opened = plain.format.parse_plain(text)?;
+    let opened = plain.format.parse_opened(text)?;
     let values = |document: &Document<'_>| -> Result<Vec<Value>> {
         let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
         roots.map(|root| Value::of(document, root)).collect()

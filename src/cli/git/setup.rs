@@ -119,7 +119,7 @@ fn encrypted_file(repository: &Repository, path: &PathBuf) -> Option<(Encrypted,
     }
     let text = Source::File(place).read().ok()?;
     let format = Types::default().input(&path.to_string_lossy(), &text).ok()?;
-    let document = format.parse(&text).ok().filter(choice::has_block)?;
+    let document = format.parse_encrypted(&text).ok().filter(choice::has_block)?;
     Some((Encrypted { path: path.clone(), cr: text.contains('\r') }, needs_network(&document)))
 }
 

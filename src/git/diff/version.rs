@@ -168,7 +168,7 @@ impl Version {
         let holds = |word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| holds("sops") || holds("Secret")) else { return Ok(None) };
         let format = (opening.format)(name, text);
-        let document = match format.parse(text) {
+        let document = match format.parse_encrypted(text) {
             Ok(document) => document,
             Err(error) if holds("ENC[AES256_GCM,") => return Err(error),
             Err(_) => return Ok(None),
