@@ -176,6 +176,7 @@ const CLI_PARTS: &[&str] = &[
     "rewrite",
     "settings",
     "staged",
+    "usage",
 ];
 
 #[test]

@@ -365,6 +365,40 @@ fn exit_codes_are_those_of_sops() {
 }
 
 #[test]
+fn wrong_usage_names_the_flag_and_what_was_expected() {
+    let sandbox = ready();
+    let cases: [(&[&str], i32, &str); 13] = [
+        (&["decrypt", "--indent", "x", "f"], 1, "--indent is x, expected a whole number"),
+        (
+            &["encrypt", "--shamir-secret-sharing-threshold", "two", "f"],
+            1,
+            "--shamir-secret-sharing-threshold is two, expected a whole number",
+        ),
+        (&["decrypt", "--output", "", "f"], 1, "--output is empty, expected a value"),
+        (&["--output", "", "decrypt", "f"], 1, "--output is empty, expected a value"),
+        (&["rotate", "--output=", "f"], 1, "--output is empty, expected a value"),
+        (&["encrypt", "--age"], 1, "--age is empty, expected a value"),
+        (&["decrypt", "--report", "xml"], 1, "--report is xml, expected json"),
+        (&["check", "--format", "xml"], 2, "--format is xml, expected text, json, sarif or github"),
+        (&["encrypt", "--outptu=x"], 1, "there is no flag --outptu"),
+        (&["view"], 1, "FILE is missing"),
+        (&["recipients", "frob"], 1, "kveil recipients has no command frob"),
+        (&["updatekeys", "--check", "--yes"], 8, "exclude each other"),
+        (&["rotate", "-i", "-i", "f"], 1, "--in-place is given twice"),
+    ];
+    for (arguments, code, message) in cases {
+        let refusal = sandbox.kveil(arguments).run().refused(code);
+        assert!(refusal.contains(message) && refusal.contains(" --help shows how it is called"), "{arguments:?}: {refusal}");
+    }
+    assert!(sandbox.kveil(["encrypt", "--outptu=x"]).run().err.contains("did you mean --output?"));
+    // A word in a wrong place may be a secret.
+    let refusal = sandbox.kveil(["view", "f", "hunter2"]).run().refused(1);
+    assert!(refusal.contains("a word too many") && !refusal.contains("hunter2"), "{refusal}");
+    // Genuine sops takes an empty output for none.
+    assert_eq!(sandbox.sops(["encrypt", "--output", "", "secret.yaml"]).run().code, 0);
+}
+
+#[test]
 fn messages_keep_the_phrases_that_tools_match_on() {
     let sandbox = ready();
     let sealed = sealed(&sandbox);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args as ClapArgs;
+use clap::builder::NonEmptyStringValueParser;
 use zeroize::Zeroizing;
 
 use super::consent::Consent;
@@ -46,7 +47,7 @@ pub struct Args {
     #[arg(long, short)]
     in_place: bool,
     /// Write to this file or, for several, into this directory
-    #[arg(long, short, value_name = "PATH")]
+    #[arg(long, short, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     output: Option<String>,
     /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long, requires = "in_place")]

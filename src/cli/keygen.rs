@@ -1,6 +1,7 @@
 //! `kveil keygen`.
 
 use clap::Args as ClapArgs;
+use clap::builder::NonEmptyStringValueParser;
 use zeroize::Zeroizing;
 
 use super::context::Context;
@@ -13,7 +14,7 @@ use crate::source;
 #[derive(ClapArgs)]
 pub struct Args {
     /// Write to this file, which must not exist
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = NonEmptyStringValueParser::new())]
     output: Option<String>,
     /// A post-quantum identity: its recipient is 1,959 characters long
     #[arg(long)]

@@ -55,6 +55,7 @@ mod staged;
 mod status;
 mod unset;
 mod updatekeys;
+mod usage;
 mod view;
 
 use std::ffi::OsString;
@@ -86,7 +87,7 @@ macro_rules! command {
             answers: $answers,
             build: <$module::Args as clap::Args>::augment_args,
             run: |context, matches| {
-                let args = $module::Args::from_arg_matches(matches).map_err(|why| usage(&why))?;
+                let args = $module::Args::from_arg_matches(matches).map_err(|why| unread(&why))?;
                 $module::run(context, &args)
             },
         }
@@ -210,7 +211,7 @@ fn command(context: &Context, line: &argv::Line) -> std::result::Result<(), Ende
     line.ignored.iter().for_each(|text| report::always(context, text));
     line.unheard.iter().for_each(|text| report::warning(context, text));
     let command = row.declare().bin_name(format!("{program} {}", row.name)).no_binary_name(true);
-    let matches = command.try_get_matches_from(&line.rest).map_err(|why| shown(&why));
+    let matches = command.try_get_matches_from(&line.rest).map_err(|why| wrong(&why, &format!("{program} {}", row.name)));
     let ended = matches.and_then(|matches| Ok((row.run)(context, &matches)?));
     if row.answers { ended.map_err(as_trouble) } else { ended }
 }
@@ -257,12 +258,15 @@ fn no_command(program: &str, word: &str) -> Error {
     error.hint(format!("{program} --help lists the commands"))
 }
 
-fn shown(why: &clap::Error) -> Ended {
+fn wrong(why: &clap::Error, command: &str) -> Ended {
+    if let Some(error) = usage::refusal(why, command) {
+        return error.into();
+    }
     let _ = why.print();
     Ended::Shown(if why.use_stderr() { 1 } else { 0 })
 }
 
-fn usage(why: &clap::Error) -> Error {
+fn unread(why: &clap::Error) -> Error {
     Error::new(Kind::Generic, why.to_string())
 }
 

@@ -21,7 +21,7 @@ pub struct Destination {
     #[arg(long, short)]
     in_place: bool,
     /// Write to this file or, for several, into this directory
-    #[arg(long, short, value_name = "PATH")]
+    #[arg(long, short, value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     output: Option<String>,
     /// With -i: write into the file itself where it can't be replaced in one step (a bind mount, hard links)
     #[arg(long, requires = "in_place")]

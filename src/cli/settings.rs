@@ -348,13 +348,36 @@ pub fn shared(groups: &[Vec<RecipientSpec>]) -> Vec<String> {
     found.into_iter().map(short).collect()
 }
 
+/// Whether one who has the key of `a` has that of `b`: with which role or context it is asked for makes no other key.
 fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
-    a.kind == b.kind && a.text == b.text
+    let bare = |spec: &RecipientSpec| RecipientSpec { extra: Vec::new(), ..spec.clone() };
+    bare(a).is(&bare(b))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipient_of_several_groups_is_seen_in_any_spelling() {
+        let spec = |kind, text: &str, extra: &[(&str, &str)]| RecipientSpec {
+            kind,
+            text: text.to_owned(),
+            extra: extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        let fingerprint = "1022470de3f0bc54bc6ab62de05550bc07fb1a0a";
+        let pgp = |text: &str| spec("pgp", text, &[]);
+        let vault = |text: &str| spec("hc_vault", text, &[]);
+        let kms = |extra: &[(&str, &str)]| spec("kms", "arn:aws:kms:eu-west-1:1:key/k", extra);
+        for (a, b) in [
+            (pgp(fingerprint), pgp(&format!("0x{}", fingerprint.to_uppercase()))),
+            (vault("https://v/v1/transit/keys/k"), vault("https://v/v1/transit/keys/k/")),
+            (kms(&[]), kms(&[("role", "arn:aws:iam::1:role/r")])),
+        ] {
+            assert_eq!(shared(&[vec![a.clone()], vec![b]]).len(), 1, "{}", a.text);
+        }
+        assert!(shared(&[vec![pgp(fingerprint)], vec![kms(&[])]]).is_empty());
+    }
 
     #[test]
     fn a_context_by_flag_counts_for_flat_keys_of_the_rule_only() {
