@@ -1,9 +1,10 @@
 //! Other recipients for the data key that a file has: entries that need no new wrap keep their bytes.
 
 use super::{DataKey, group_of, threshold, wrap, wrap_entries};
+use crate::document::value::Value;
 use crate::error::Result;
 use crate::metadata::{Entry, Group, Metadata};
-use crate::recipient::{Identities, RecipientSpec, kind_by_field};
+use crate::recipient::{CREATED_AT, Identities, RecipientSpec, kind_by_field};
 
 /// The recipients of a file by key group, with all that wrapping for them again needs.
 pub fn recipients(metadata: &Metadata) -> Vec<Vec<RecipientSpec>> {
@@ -55,6 +56,23 @@ fn has(group: &[RecipientSpec], spec: &RecipientSpec) -> bool {
 /// Whether two notations name one recipient; a key of AWS with another role, context or profile is another one (SOPS).
 pub fn same(a: &RecipientSpec, b: &RecipientSpec) -> bool {
     a.is(b)
+}
+
+/// New entries as the next version of `old`: unknown fields of a group stay with it, and for a recipient that stays the time at
+/// which it came in (SOPS).
+pub fn continued(mut groups: Vec<Group>, old: &[Group]) -> Vec<Group> {
+    for (group, old) in groups.iter_mut().zip(old) {
+        group.unknown.clone_from(&old.unknown);
+        let mut left: Vec<&Entry> = old.entries.iter().collect();
+        for entry in &mut group.entries {
+            let earlier = spec(entry).and_then(|recipient| kept(&mut left, &recipient));
+            let time = earlier.and_then(|earlier| earlier.value.get(CREATED_AT).cloned());
+            if let (Value::Map(fields), Some(time)) = (&mut entry.value, time) {
+                fields.iter_mut().filter(|(name, _)| name == CREATED_AT).for_each(|(_, value)| *value = time.clone());
+            }
+        }
+    }
+    groups
 }
 
 /// The metadata of the same file for other recipients.
@@ -144,6 +162,21 @@ mod tests {
         let new = rewrap(&data_key, &old, &[vec![recipient(1)], vec![recipient(2)]], None, &nobody()).unwrap();
         assert_eq!((new.groups.len(), new.threshold), (2, Some(2)));
         assert!(new.groups[0].entries[0] != old.groups[0].entries[0]);
+    }
+
+    #[test]
+    fn a_recipient_that_stays_keeps_its_time_and_a_group_its_unknown_fields() {
+        let entry = |key: &str, time: &str| {
+            let fields = [("created_at", time), ("enc", "x"), ("resource_id", key)];
+            Entry { kind: "gcp_kms", value: Value::Map(fields.map(|(name, text)| (name.to_owned(), Value::string(text))).into()) }
+        };
+        let unknown = vec![("later".to_owned(), Value::string("kept"))];
+        let old = Group { entries: vec![entry("a", "2020"), entry("a", "2021"), entry("gone", "2022")], unknown: unknown.clone() };
+        let new = Group { entries: ["a", "new", "a", "a"].map(|key| entry(key, "now")).into(), unknown: Vec::new() };
+        let group = continued(vec![new], &[old]).remove(0);
+        let times: Vec<_> = group.entries.iter().filter_map(|entry| Some(entry.value.get("created_at")?.text()?.into_owned())).collect();
+        assert_eq!(times, ["2020", "now", "2021", "now"]);
+        assert!(group.unknown == unknown);
     }
 
     fn all_kinds() -> Metadata {

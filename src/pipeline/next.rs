@@ -3,13 +3,13 @@
 use zeroize::Zeroizing;
 
 use super::metadata_of;
-use crate::datakey::{self, DataKey};
+use crate::datakey::{self, DataKey, rewrap};
 use crate::document::resolve::Type;
 use crate::document::value::Value;
 use crate::document::{self, Document, Format, NONE, Span, edit::Edits};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
-use crate::metadata::{Group, Metadata};
+use crate::metadata::Metadata;
 use crate::recipient::{Identities, RecipientSpec};
 use crate::seal::decrypt::{self, Reading};
 use crate::seal::encrypt::{self, Request, Sealed};
@@ -254,7 +254,7 @@ pub fn rotate(
     now: &str,
 ) -> Result<Zeroizing<String>> {
     let data_key = DataKey::generate()?;
-    let groups = with_unknown(datakey::wrap(&data_key, groups, threshold, identities)?, &opened.metadata.groups);
+    let groups = rewrap::continued(datakey::wrap(&data_key, groups, threshold, identities)?, &opened.metadata.groups);
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata {
         threshold: datakey::threshold(groups.len(), threshold)?,
@@ -272,12 +272,6 @@ pub fn rotate(
         &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) },
     )?
     .text)
-}
-
-/// Fields of a key group that aren't known here stay with it.
-fn with_unknown(mut groups: Vec<Group>, old: &[Group]) -> Vec<Group> {
-    groups.iter_mut().zip(old).for_each(|(group, old)| group.unknown.clone_from(&old.unknown));
-    groups
 }
 
 /// An encrypted file with other metadata: only the `sops` blocks change, values, MAC and time stay.

@@ -4,6 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::error::printable;
+
+/// The file and the folder of the certificate authorities that count, in place of the system's.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
+const MORE_AUTHORITIES: &str = "SSL_CERT_DIR";
+
 /// Where variables and folders are looked up.
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -68,6 +74,24 @@ impl Environment {
         self.path("XDG_CONFIG_HOME").or_else(|| Some(self.home()?.join(default)))
     }
 
+    /// What is wrong with the file of certificates that a variable names, if it names one.
+    pub fn broken_certificates(&self, name: &str) -> Option<String> {
+        match std::fs::read(self.path(name)?) {
+            Err(why) => Some(format!("the file can't be read: {why}")),
+            Ok(bytes) if memchr::memmem::find(&bytes, b"-----BEGIN CERTIFICATE-----").is_none() => {
+                Some("the file holds no PEM certificate".to_owned())
+            }
+            Ok(_) => None,
+        }
+    }
+
+    /// Why no authority would be found for any certificate, if the environment is to blame: TLS libraries only say that
+    /// there is none, and some end the program.
+    pub fn broken_authorities(&self) -> Option<String> {
+        let why = self.broken_certificates(AUTHORITIES).filter(|_| self.path(MORE_AUTHORITIES).is_none())?;
+        Some(format!("{AUTHORITIES}={}: {why}", printable(&self.var(AUTHORITIES)?)))
+    }
+
     /// A command that will see this environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -93,6 +117,20 @@ mod tests {
     fn an_added_variable_comes_before_the_others() {
         let environment = Environment::fixed([("A", "1"), ("B", "2")]).with("A", "3").with("A", "4");
         assert_eq!((environment.var("A"), environment.var("B")), (Some("4".to_owned()), Some("2".to_owned())));
+    }
+
+    #[test]
+    fn authorities_that_cant_be_read_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (none, one) = (folder.path().join("none"), folder.path().join("one"));
+        std::fs::write(&none, "-----BEGIN PRIVATE KEY-----").unwrap();
+        std::fs::write(&one, "# ours\n-----BEGIN CERTIFICATE-----\n").unwrap();
+        let broken = |file: &std::path::Path| Environment::fixed([(AUTHORITIES, file)]).broken_authorities();
+        assert_eq!(broken(&one), None);
+        assert_eq!(broken(&none), Some(format!("SSL_CERT_FILE={}: the file holds no PEM certificate", none.display())));
+        assert!(broken(&folder.path().join("x")).unwrap().contains("can't be read"));
+        assert_eq!(Environment::fixed([(AUTHORITIES, "/nowhere"), (MORE_AUTHORITIES, "/etc/ssl/certs")]).broken_authorities(), None);
+        assert_eq!(Environment::fixed::<&str, &str>([]).broken_authorities(), None);
     }
 
     #[cfg(not(any(windows, target_os = "macos")))]

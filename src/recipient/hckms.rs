@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::{Answer, CREATED_AT, ENC, Environment, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
+use super::http_service::{Asked, HttpService, Wrapped};
+use super::{Environment, Identities, Looked};
 use crate::document::time::Stamp;
 use crate::document::value::Value;
-use crate::error::{Result, printable};
+use crate::error::printable;
 
 const TITLE: &str = "Huawei Cloud KMS";
 const KEY_ID: &str = "key_id";
@@ -27,32 +28,18 @@ const ALGORITHM: &str = "SDK-HMAC-SHA256";
 /// The kind's client.
 pub struct HuaweiKms;
 
-impl KeyService for HuaweiKms {
-    fn wrap<'a>(&'a self, recipient: &'a RecipientSpec, data_key: &'a [u8], identities: &'a Identities) -> Answer<'a, Result<Value>> {
-        Box::pin(async move {
-            let plain = Zeroizing::new(STANDARD.encode_to_string(data_key));
-            let enc = ask(&recipient.text, ("encrypt", "plain_text", "cipher_text"), &plain, identities).await;
-            let enc = enc.map_err(|refusal| refusal.error_with(&recipient.text, NEXT))?;
-            let fields = [(CREATED_AT, created_at()), (ENC, Value::string(enc.as_str())), (KEY_ID, Value::string(recipient.text.as_str()))];
-            Ok(Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
-        })
+impl HttpService for HuaweiKms {
+    async fn ask_to_wrap(&self, recipient: &str, data_key: &[u8], identities: &Identities) -> Asked<Wrapped> {
+        let plain = Zeroizing::new(STANDARD.encode_to_string(data_key));
+        let enc = ask(recipient, ("encrypt", "plain_text", "cipher_text"), &plain, identities).await?.to_string();
+        Ok(Wrapped { enc, key: vec![(KEY_ID, recipient.to_owned())] })
     }
 
-    fn unwrap<'a>(&'a self, entry: &'a Value, identities: &'a Identities) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let enc = match wrapped_key(entry) {
-                Ok(enc) => enc,
-                Err(outcome) => return outcome,
-            };
-            let key = entry.get(KEY_ID).and_then(Value::text).unwrap_or_default();
-            match ask(&key, ("decrypt", "cipher_text", "plain_text"), &enc, identities).await {
-                Err(refusal) => refusal.outcome(),
-                Ok(plain) => match STANDARD.decode_to_vec(plain.as_bytes()) {
-                    Ok(data_key) => Outcome::Opened(Zeroizing::new(data_key)),
-                    Err(_) => Outcome::Failed { why: format!("{TITLE} answered with something else than base64") },
-                },
-            }
-        })
+    async fn ask_to_unwrap(&self, entry: &Value, wrapped: &str, identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
+        let key = entry.get(KEY_ID).and_then(Value::text).unwrap_or_default();
+        let plain = ask(&key, ("decrypt", "cipher_text", "plain_text"), wrapped, identities).await?;
+        let data_key = STANDARD.decode_to_vec(plain.as_bytes());
+        data_key.map(Zeroizing::new).map_err(|_| Refusal::no(format!("{TITLE} answered with something else than base64"), ""))
     }
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
@@ -73,7 +60,7 @@ impl KeyService for HuaweiKms {
 }
 
 /// Has KMS do what the first of `words` says with `text`; the others name the fields of question and answer.
-async fn ask(key: &str, words: (&str, &str, &str), text: &str, identities: &Identities) -> std::result::Result<Zeroizing<String>, Refusal> {
+async fn ask(key: &str, words: (&str, &str, &str), text: &str, identities: &Identities) -> Asked<Zeroizing<String>> {
     let (verb, from, to) = words;
     let (region, uuid) = parts(key)?;
     let access = AccessKey::of(identities.environment())?;
@@ -89,14 +76,14 @@ async fn ask(key: &str, words: (&str, &str, &str), text: &str, identities: &Iden
     }
     network.count(TITLE, &format!("access key {}", access.id));
     let reply = network.ask(request.body(body)).await.map_err(no_answer)?;
-    match reply.json().get(to).and_then(Json::as_str).filter(|_| reply.status.is_success()) {
-        Some(answer) => Ok(Zeroizing::new(answer.to_owned())),
-        None => Err(said_no(&reply, &access.id)),
+    match reply.json().get_mut(to).map(Json::take) {
+        Some(Json::String(answer)) if reply.status.is_success() => Ok(Zeroizing::new(answer)),
+        _ => Err(said_no(&reply, &access.id)),
     }
 }
 
 /// Region and key. The region becomes a part of the host's name.
-fn parts(key: &str) -> std::result::Result<(&str, &str), Refusal> {
+fn parts(key: &str) -> Asked<(&str, &str)> {
     let name = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let parts = key.trim().split_once(':').map(|(region, uuid)| (region.trim(), uuid.trim()));
     parts.filter(|(region, uuid)| name(region) && name(uuid)).ok_or_else(|| {
@@ -143,7 +130,7 @@ struct AccessKey {
 
 impl AccessKey {
     /// From the variables, else from the `[basic]` section of the profile file.
-    fn of(environment: &Environment) -> std::result::Result<AccessKey, Refusal> {
+    fn of(environment: &Environment) -> Asked<AccessKey> {
         let variable = |name: &str| environment.var(&format!("{PREFIX}{}", name.to_uppercase()));
         let profile = if variable("ak").is_some() { Zeroizing::default() } else { profile(environment) };
         let setting = |name: &str| variable(name).or_else(|| from_profile(&profile, name));
@@ -213,7 +200,7 @@ mod tests {
     const NOW: &str = "2026-01-02T03:04:05Z";
     const ADDRESS: &str = "https://kms.tr-west-1.myhuaweicloud.com/v1.0/0123456789abcdef/kms/encrypt-data";
 
-    fn access(extra: &[(&str, &str)]) -> std::result::Result<AccessKey, Refusal> {
+    fn access(extra: &[(&str, &str)]) -> Asked<AccessKey> {
         let always = [("HUAWEICLOUD_SDK_AK", "AccessKey"), ("HUAWEICLOUD_SDK_SK", "SecretKey")];
         AccessKey::of(&Environment::fixed(always.into_iter().chain(extra.iter().copied())))
     }

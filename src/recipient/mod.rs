@@ -16,6 +16,8 @@ pub mod gcp_kms;
 mod hc_vault;
 #[cfg(feature = "hckms")]
 pub mod hckms;
+#[cfg(feature = "http")]
+mod http_service;
 #[cfg(feature = "network")]
 pub mod network;
 pub mod pgp;
@@ -45,7 +47,7 @@ use unwrapped::Unwrapped;
 /// The field of an entry with the wrapped key, in every kind.
 const ENC: &str = "enc";
 /// The field of an entry that says when it was made, in every kind but age.
-const CREATED_AT: &str = "created_at";
+pub const CREATED_AT: &str = "created_at";
 
 /// A recipient as configuration and flags name it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -406,12 +408,18 @@ impl Identities {
 
     /// Takes the warnings that came up while sources were read.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *held(&self.warnings))
+        let warnings = std::mem::take(&mut *held(&self.warnings));
+        #[cfg(feature = "network")]
+        let warnings = [warnings, self.network.take_warnings()].concat();
+        warnings
     }
 
-    /// Keeps a warning for [`Identities::take_warnings`].
+    /// Keeps a warning for [`Identities::take_warnings`], once.
     pub fn warn(&self, warning: String) {
-        held(&self.warnings).push(warning);
+        let mut warnings = held(&self.warnings);
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 }
 

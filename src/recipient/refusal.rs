@@ -49,23 +49,14 @@ impl Refusal {
         }
     }
 
-    /// As the error of wrapping for `recipient`.
-    pub fn error(self, recipient: &str) -> Error {
+    /// As the error of wrapping for `recipient`, with `next` where an identity is what is missing.
+    pub fn error(self, recipient: &str, next: &str) -> Error {
         let error = |why: &str| Error::new(Kind::Generic, format!("can't wrap the data key for {}: {why}", printable(recipient)));
         match self {
-            Refusal::NoIdentity(why) => error(&why),
+            Refusal::NoIdentity(why) => error(&why).hint(next),
             Refusal::No { why, next } if next.is_empty() => error(&why),
             Refusal::No { why, next } => error(&why).hint(next),
             Refusal::Trouble { asked, trouble } => error(&format!("{asked}: {}", trouble.why())).hint(trouble.next()),
-        }
-    }
-
-    /// The same with what gives one an identity, where that is what is missing.
-    #[cfg(any(feature = "gcp", feature = "hckms"))]
-    pub fn error_with(self, recipient: &str, next: &str) -> Error {
-        match self {
-            Refusal::NoIdentity(_) => self.error(recipient).hint(next),
-            _ => self.error(recipient),
         }
     }
 }

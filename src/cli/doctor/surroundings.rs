@@ -1,7 +1,5 @@
 //! What in the environment decides how services are reached, and what age's sources say.
 
-use std::path::Path;
-
 use crate::diagnosis::Setting;
 use crate::error::printable;
 use crate::recipient::{Environment, Looked};
@@ -53,22 +51,13 @@ pub fn settings(environment: &Environment) -> Vec<Setting> {
     let setting = |(name, holds): &(&'static str, Holds)| {
         let value = environment.var(name)?;
         let trouble = match holds {
-            Holds::Certificates => certificates(Path::new(&value)),
+            Holds::Certificates => environment.broken_certificates(name),
             Holds::Address | Holds::Plain => None,
         };
         let value = if *holds == Holds::Address { without_password(&value) } else { value };
         Some(Setting { name, value: printable(&value), trouble })
     };
     VARIABLES.iter().filter_map(setting).collect()
-}
-
-/// What is wrong with a file of certificates.
-fn certificates(path: &Path) -> Option<String> {
-    match std::fs::read(path) {
-        Err(why) => Some(format!("the file can't be read: {why}")),
-        Ok(bytes) if memchr::memmem::find(&bytes, b"-----BEGIN ").is_none() => Some("the file holds no PEM certificate".to_owned()),
-        Ok(_) => None,
-    }
 }
 
 /// `https://user:password@host` as `https://…@host`.

@@ -13,9 +13,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_kms::config::SharedHttpClient;
 
 use super::identity::Source;
-use super::session;
+use super::{connection, session};
 use super::surroundings::CONTAINER;
 use crate::error::printable;
 use crate::recipient::Environment;
@@ -33,10 +34,12 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// The settings and credentials of a source, with the first credentials that it gave. The latest behaviour of the SDK
 /// is asked for: earlier ones know no proxies.
 pub async fn load(source: &Source, region: &Region, environment: &Environment) -> Result<(SdkConfig, Credentials), CredentialsError> {
+    let client = connection::client();
     let loader = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).retry_config(retries()).timeout_config(bounds());
+    let loader = loader.http_client(client.clone());
     let config = match source {
         Source::Machine => loader.load().await,
-        Source::Profile(name) => loader.profile_name(name).credentials_provider(of_profile(name, region)).load().await,
+        Source::Profile(name) => loader.profile_name(name).credentials_provider(of_profile(name, region, client)).load().await,
     };
     let provider = config.credentials_provider().ok_or_else(|| CredentialsError::not_loaded("none is set up"))?;
     // The SDK holds tries at a container's endpoint to no bound of ours.
@@ -52,10 +55,11 @@ pub async fn assume(base: &SdkConfig, role: &str, region: &Region) -> Result<(Sd
 }
 
 /// The profile alone. The SDK's chain would prefer variables to it, unlike SOPS.
-fn of_profile(name: &str, region: &Region) -> ProfileFileCredentialsProvider {
+fn of_profile(name: &str, region: &Region, client: SharedHttpClient) -> ProfileFileCredentialsProvider {
     let config = ProviderConfig::without_region()
         .with_behavior_version(Some(BehaviorVersion::latest()))
         .with_region(Some(region.clone()))
+        .with_http_client(client)
         .with_retry_config(retries())
         .with_timeout_config(bounds());
     ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build()

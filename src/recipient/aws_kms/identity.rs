@@ -11,7 +11,7 @@ use aws_sdk_kms::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kms::error::BoxError;
 use tokio::sync::OnceCell;
 
-use super::refusal::{Asked, Refusal, StayAway};
+use super::refusal::{Asked, Refusal};
 use super::{Key, credentials};
 use crate::error::printable;
 use crate::recipient::network::{CONNECT, Clock, REPLY};
@@ -108,7 +108,6 @@ fn client(config: &SdkConfig, region: &str, clock: &Arc<Clock>) -> Client {
         .region(Region::new(region.to_owned()))
         .timeout_config(bounds)
         .retry_config(credentials::retries())
-        .retry_classifier(StayAway)
         .interceptor(Hearing(Arc::clone(clock)));
     Client::from_conf(config.build())
 }

@@ -4,6 +4,7 @@
 //! The SDK finds credentials, settings and proxies in the environment of the process; an [`super::Environment`] that is
 //! fixed decides only which profiles there are. SDK types that would print a secret are never printed.
 
+mod connection;
 mod credentials;
 mod identity;
 mod refusal;
@@ -164,6 +165,9 @@ impl Request<'_> {
     /// whom the SDK finds.
     async fn ask(&self, identities: &Identities) -> std::result::Result<Zeroizing<Vec<u8>>, Refusals> {
         let clients = identities.state::<Clients>();
+        if let Some(why) = identities.environment().broken_authorities() {
+            return Err(Refusals { action: self.action, all: vec![Refusal::of_authorities(why, Asked::Key(self.action))] });
+        }
         let (sources, mut refusals) = self.sources(identities);
         let mut asked_as: Vec<String> = Vec::new();
         for source in sources {

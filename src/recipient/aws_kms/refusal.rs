@@ -3,8 +3,6 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_kms::config::interceptors::InterceptorContext;
-use aws_sdk_kms::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
@@ -20,7 +18,8 @@ const CONNECT_TIMEOUT: &str = "HTTP connect timeout";
 const TOO_LATE: [&str; 2] = ["timeout", "timed out"];
 
 /// What layers of the SDK say of what they carry.
-const VAGUE: [&str; 6] = [
+const VAGUE: [&str; 7] = [
+    "other",
     "an error occurred while loading credentials",
     "the credential provider was not enabled",
     "the credentials provider was not properly configured",
@@ -102,6 +101,11 @@ impl Refusal {
     pub fn no_profile(profile: &str) -> Refusal {
         let why = format!("profile {} isn't on this machine", printable(profile));
         Refusal { what: What::NoCredentials, name: String::new(), why, code: None, asked: Asked::Credentials }
+    }
+
+    /// Authorities that can't be read: nobody is asked, since nobody could be known.
+    pub fn of_authorities(why: String, asked: Asked) -> Refusal {
+        Refusal { what: What::Refused, name: String::new(), why, code: None, asked }
     }
 
     /// An answer that lacks what was asked for.
@@ -226,26 +230,8 @@ impl Refusals {
     }
 }
 
-/// A key service that isn't there isn't asked again: decision of all kinds.
-#[derive(Debug)]
-pub struct StayAway;
-
-impl ClassifyRetry for StayAway {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let failure = context.output_or_error().and_then(Result::err).and_then(|error| error.as_connector_error());
-        match failure.and_then(|error| nobody_there(error)) {
-            Some(_) => RetryAction::RetryForbidden,
-            None => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "nobody there"
-    }
-}
-
 /// Why no connection came about, if it is that.
-fn nobody_there(error: &(dyn StdError + 'static)) -> Option<String> {
+pub fn nobody_there(error: &(dyn StdError + 'static)) -> Option<String> {
     let text = chain(error);
     let at = text.find(NO_CONNECTION).map(|at| at + NO_CONNECTION.len()).or_else(|| text.find(CONNECT_TIMEOUT))?;
     Some(text.get(at..).unwrap_or_default().trim_start_matches([':', ' ']).to_owned())

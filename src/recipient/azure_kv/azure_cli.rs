@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::Identities;
 use super::super::network::REPLY;
 use super::super::refusal::own_words;
-use super::Asked;
+use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials::Given;
 use super::token::Token;

@@ -77,9 +77,9 @@ fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     Some(found.trim_matches('"')).filter(|found| !found.is_empty())
 }
 
-/// A tenant's id, or its domain.
-pub fn is_tenant(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
+/// A tenant's id, or its domain. It becomes a part of addresses, and a word of a command line.
+fn is_tenant(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
 }
 
 fn is_login(url: &Url) -> bool {

@@ -5,7 +5,7 @@
 
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Environment, Identities, Looked};
-use super::Asked;
+use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::service_principal::Principal;
 use super::token::Token;

@@ -1,16 +1,14 @@
 //! Managed identities: what Azure lends to the machine, app or shell that this runs in. A server next door gives tokens to
 //! whoever can reach it, so it is asked directly, never through a proxy.
 
-use std::sync::{Arc, OnceLock};
-
 use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value as Json;
 
 use super::super::network::http::{self, Reply};
-use super::super::network::{METADATA, Trouble};
+use super::super::network::METADATA;
 use super::super::refusal::Refusal;
 use super::super::{Environment, Identities};
-use super::Asked;
+use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials::Given;
 use super::service_principal::encoded;
@@ -99,18 +97,10 @@ impl Source {
     }
 }
 
-/// The client that uses no proxy.
-#[derive(Default)]
-struct Direct {
-    client: OnceLock<Result<Client, Trouble>>,
-}
-
 /// A token of the identity; nothing if there is none here. `alone`: no other way comes after it, so it isn't only probed.
 pub async fn token(challenge: &Challenge, identities: &Identities, alone: bool) -> Asked<Given> {
     let source = Source::of(identities.environment());
-    let direct: Arc<Direct> = identities.state();
-    let made = || identities.network().own_client(|builder| Ok(builder.no_proxy()));
-    let client = direct.client.get_or_init(made).as_ref().map_err(|why| Refusal::trouble(&source.endpoint(), why.clone()))?;
+    let client = identities.network().direct_client().map_err(|why| Refusal::trouble(&source.endpoint(), why))?;
     let Some(request) = source.request(client, &challenge.resource, identities.environment()) else {
         return Ok(Given::Nothing(match source {
             Source::Other(name) => format!("the identity of {name} isn't supported"),

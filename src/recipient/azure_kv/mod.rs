@@ -24,9 +24,10 @@ use zeroize::Zeroizing;
 
 use super::network::http::Reply;
 use super::refusal::Refusal;
-use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, held, wrapped_key};
+use super::http_service::{Asked, HttpService, Wrapped};
+use super::{Identities, Looked, held};
 use crate::document::value::Value;
-use crate::error::{Result, printable};
+use crate::error::printable;
 use challenge::Challenge;
 use key::Key;
 use token::{Token, Tokens};
@@ -34,8 +35,6 @@ use token::{Token, Tokens};
 const TITLE: &str = "Azure Key Vault";
 /// The only algorithm of SOPS.
 const ALGORITHM: &str = "RSA-OAEP-256";
-/// How an answer is told that isn't one.
-type Asked<T> = std::result::Result<T, Refusal>;
 
 /// The client of vaults.
 pub struct AzureKv;
@@ -64,19 +63,21 @@ impl<K: Hash + Eq, T: Clone> Once<K, T> {
     }
 }
 
-impl KeyService for AzureKv {
-    fn wrap<'a>(&'a self, recipient: &'a RecipientSpec, data_key: &'a [u8], identities: &'a Identities) -> Answer<'a, Result<Value>> {
-        Box::pin(async move { wrap(recipient, data_key, identities).await.map_err(|refusal| refusal.error(&recipient.text)) })
+impl HttpService for AzureKv {
+    async fn ask_to_wrap(&self, recipient: &str, data_key: &[u8], identities: &Identities) -> Asked<Wrapped> {
+        let vault = Vault::new(identities);
+        let key = vault.with_version(Key::parse(recipient)?).await?;
+        let data_key = Zeroizing::new(base64_simd::URL_SAFE_NO_PAD.encode_to_string(data_key));
+        let enc = vault.operate("encrypt", &key, &data_key).await?.to_string();
+        Ok(Wrapped { enc, key: vec![("name", key.name), ("vault_url", key.vault), ("version", key.version)] })
     }
 
-    fn unwrap<'a>(&'a self, entry: &'a Value, identities: &'a Identities) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let wrapped = match wrapped_key(entry) {
-                Ok(wrapped) => wrapped,
-                Err(outcome) => return outcome,
-            };
-            unwrap(entry, &wrapped, identities).await.map_or_else(Refusal::outcome, Outcome::Opened)
-        })
+    async fn ask_to_unwrap(&self, entry: &Value, wrapped: &str, identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
+        let vault = Vault::new(identities);
+        let key = vault.with_version(Key::of_entry(entry)?).await?;
+        let data_key = vault.operate("decrypt", &key, wrapped).await?;
+        let data_key = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(data_key.trim_end_matches('=').as_bytes());
+        data_key.map(Zeroizing::new).map_err(|_| Refusal::no(format!("{} answered with something that isn't base64", key.vault), ""))
     }
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
@@ -90,27 +91,6 @@ impl KeyService for AzureKv {
     fn next(&self) -> &'static str {
         "if an identity of Azure may use one of these keys: az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and its secret"
     }
-}
-
-async fn wrap(recipient: &RecipientSpec, data_key: &[u8], identities: &Identities) -> Asked<Value> {
-    let key = Vault::new(identities).with_version(Key::parse(&recipient.text)?).await?;
-    let data_key = Zeroizing::new(base64_simd::URL_SAFE_NO_PAD.encode_to_string(data_key));
-    let wrapped = Vault::new(identities).operate("encrypt", &key, &data_key).await?;
-    let fields = [
-        (CREATED_AT, created_at()),
-        (ENC, Value::string(wrapped.as_str())),
-        ("name", Value::string(key.name)),
-        ("vault_url", Value::string(key.vault)),
-        ("version", Value::string(key.version)),
-    ];
-    Ok(Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
-}
-
-async fn unwrap(entry: &Value, wrapped: &str, identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
-    let key = Vault::new(identities).with_version(Key::of_entry(entry)?).await?;
-    let data_key = Vault::new(identities).operate("decrypt", &key, wrapped).await?;
-    let data_key = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(data_key.trim_end_matches('=').as_bytes());
-    data_key.map(Zeroizing::new).map_err(|_| Refusal::no(format!("{} answered with something that isn't base64", key.vault), ""))
 }
 
 /// A vault, asked with the identities of a run.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::network::http;
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Environment, Identities};
-use super::Asked;
+use super::super::http_service::Asked;
 use super::certificate;
 use super::challenge::Challenge;
 use super::token::{self, Token};

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::super::network::http::Reply;
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Identities, held};
-use super::Asked;
+use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials;
 

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
+use super::http_service::{Asked, HttpService, Wrapped};
+use super::{Identities, Looked};
 use crate::document::value::Value;
-use crate::error::{Result, printable};
+use crate::error::printable;
 use credentials::{Session, Sessions};
 
 const TITLE: &str = "GCP KMS";
@@ -25,27 +26,16 @@ const NEXT: &str = "give this machine an identity that may use the key: gcloud a
 /// The kind's client.
 pub struct GcpKms;
 
-impl KeyService for GcpKms {
-    fn wrap<'a>(&'a self, recipient: &'a RecipientSpec, data_key: &'a [u8], identities: &'a Identities) -> Answer<'a, Result<Value>> {
-        Box::pin(async move {
-            let key = &recipient.text;
-            let enc = ask(&ENCRYPT, key, data_key, identities).await.map_err(|refusal| refusal.error_with(key, NEXT))?;
-            let enc = Value::string(STANDARD.encode_to_string(enc.as_slice()));
-            let fields = [(CREATED_AT, created_at()), (ENC, enc), (RESOURCE_ID, Value::string(key.as_str()))];
-            Ok(Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
-        })
+impl HttpService for GcpKms {
+    async fn ask_to_wrap(&self, recipient: &str, data_key: &[u8], identities: &Identities) -> Asked<Wrapped> {
+        let enc = ask(&ENCRYPT, recipient, data_key, identities).await?;
+        Ok(Wrapped { enc: STANDARD.encode_to_string(enc.as_slice()), key: vec![(RESOURCE_ID, recipient.to_owned())] })
     }
 
-    fn unwrap<'a>(&'a self, entry: &'a Value, identities: &'a Identities) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let wrapped = match wrapped_key(entry) {
-                Ok(enc) => STANDARD.decode_to_vec(enc.trim().as_bytes()),
-                Err(outcome) => return outcome,
-            };
-            let Ok(wrapped) = wrapped else { return Outcome::Failed { why: "the wrapped key isn't base64".to_owned() } };
-            let key = entry.get(RESOURCE_ID).and_then(Value::text).unwrap_or_default();
-            ask(&DECRYPT, &key, &wrapped, identities).await.map_or_else(Refusal::outcome, Outcome::Opened)
-        })
+    async fn ask_to_unwrap(&self, entry: &Value, wrapped: &str, identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
+        let wrapped = STANDARD.decode_to_vec(wrapped.trim().as_bytes()).map_err(|_| Refusal::no("the wrapped key isn't base64", ""))?;
+        let key = entry.get(RESOURCE_ID).and_then(Value::text).unwrap_or_default();
+        ask(&DECRYPT, &key, &wrapped, identities).await
     }
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
@@ -92,7 +82,7 @@ const DECRYPT: Method = Method {
 
 /// Asks with the run's identity; once more with a new token if the service takes the old one no longer, and once more if
 /// the answer was damaged on its way.
-async fn ask(method: &Method, key: &str, bytes: &[u8], identities: &Identities) -> std::result::Result<Zeroizing<Vec<u8>>, Refusal> {
+async fn ask(method: &Method, key: &str, bytes: &[u8], identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
     check(key)?;
     let sessions = identities.state::<Sessions>();
     let mut session = sessions.current(identities).await?;
@@ -110,7 +100,7 @@ async fn ask(method: &Method, key: &str, bytes: &[u8], identities: &Identities) 
     checked(method, &reply).ok_or_else(|| said_no(method, &reply, &session.identity))
 }
 
-async fn post(method: &Method, key: &str, bytes: &[u8], session: &Session, identities: &Identities) -> std::result::Result<Reply, Refusal> {
+async fn post(method: &Method, key: &str, bytes: &[u8], session: &Session, identities: &Identities) -> Asked<Reply> {
     let endpoint = endpoint(session, identities);
     let no_answer = |trouble| Refusal::trouble(&format!("{TITLE} ({endpoint})"), trouble);
     let address = format!("{endpoint}/v1/{key}:{}", method.name);
@@ -185,7 +175,7 @@ fn next_step(method: &Method, (status, code, message): (u16, &str, &str), identi
 }
 
 /// Whether a key is one, in the words of SOPS. It comes from a file and becomes a part of the address.
-fn check(key: &str) -> std::result::Result<(), Refusal> {
+fn check(key: &str) -> Asked<()> {
     let parts: Vec<&str> = key.split('/').collect();
     let name = |text: &str| {
         text.chars().any(char::is_alphanumeric) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))

@@ -36,6 +36,8 @@ pub async fn of(json: Json, identity: &str, place: &str, identities: &Identities
     };
     usable(&json, identities).map_err(refused)?;
     let service = service(&json);
+    // The library ends its task where no client can be set up.
+    identities.network().client().map_err(|trouble| Refusal::trouble(TITLE, trouble))?;
     let (mut pause, mut left) = (PAUSE, TRIES);
     loop {
         left -= 1;

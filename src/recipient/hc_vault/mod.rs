@@ -17,13 +17,15 @@ use zeroize::Zeroizing;
 use super::network::Trouble;
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::{Answer, CREATED_AT, ENC, Identities, KeyService, Looked, Outcome, RecipientSpec, created_at, wrapped_key};
+use super::http_service::{Asked, HttpService, Wrapped};
+use super::{Identities, Looked};
 use crate::document::value::Value;
-use crate::error::{Result, printable};
+use crate::error::printable;
 use key::Key;
 use settings::Token;
 
 const TITLE: &str = "HashiCorp Vault";
+const NAMESPACE: &str = "VAULT_NAMESPACE";
 
 /// The client of transit engines.
 pub struct HcVault;
@@ -31,22 +33,22 @@ pub struct HcVault;
 /// What a run keeps: all servers are asked through one client, since the environment's TLS settings count for all.
 #[derive(Default)]
 struct State {
-    client: OnceLock<std::result::Result<Client, Trouble>>,
+    client: OnceLock<Result<Client, Trouble>>,
 }
 
-impl KeyService for HcVault {
-    fn wrap<'a>(&'a self, recipient: &'a RecipientSpec, data_key: &'a [u8], identities: &'a Identities) -> Answer<'a, Result<Value>> {
-        Box::pin(async move { wrap(recipient, data_key, identities).await.map_err(|refusal| refusal.error(&recipient.text)) })
+impl HttpService for HcVault {
+    async fn ask_to_wrap(&self, recipient: &str, data_key: &[u8], identities: &Identities) -> Asked<Wrapped> {
+        let key = Key::parse(recipient)?;
+        let plaintext = Zeroizing::new(base64_simd::STANDARD.encode_to_string(data_key));
+        let enc = Call { operation: "encrypt", key: &key, identities }.ask("plaintext", &plaintext, "ciphertext").await?.to_string();
+        Ok(Wrapped { enc, key: vec![("engine_path", key.engine), ("key_name", key.name), ("vault_address", key.address)] })
     }
 
-    fn unwrap<'a>(&'a self, entry: &'a Value, identities: &'a Identities) -> Answer<'a, Outcome> {
-        Box::pin(async move {
-            let wrapped = match wrapped_key(entry) {
-                Ok(wrapped) => wrapped,
-                Err(outcome) => return outcome,
-            };
-            unwrap(entry, &wrapped, identities).await.map_or_else(Refusal::outcome, Outcome::Opened)
-        })
+    async fn ask_to_unwrap(&self, entry: &Value, wrapped: &str, identities: &Identities) -> Asked<Zeroizing<Vec<u8>>> {
+        let key = Key::of_entry(entry)?;
+        let plaintext = Call { operation: "decrypt", key: &key, identities }.ask("ciphertext", wrapped, "plaintext").await?;
+        let data_key = base64_simd::STANDARD.decode_to_vec(plaintext.as_bytes());
+        data_key.map(Zeroizing::new).map_err(|_| Refusal::no(format!("{} answered with something that isn't base64", key.address), ""))
     }
 
     fn looked(&self, identities: &Identities) -> Vec<Looked> {
@@ -62,27 +64,6 @@ impl KeyService for HcVault {
     }
 }
 
-async fn wrap(recipient: &RecipientSpec, data_key: &[u8], identities: &Identities) -> std::result::Result<Value, Refusal> {
-    let key = Key::parse(&recipient.text)?;
-    let plaintext = Zeroizing::new(base64_simd::STANDARD.encode_to_string(data_key));
-    let wrapped = Call { operation: "encrypt", key: &key, identities }.ask("plaintext", &plaintext, "ciphertext").await?;
-    let fields = [
-        (CREATED_AT, created_at()),
-        (ENC, Value::string(wrapped.as_str())),
-        ("engine_path", Value::string(key.engine)),
-        ("key_name", Value::string(key.name)),
-        ("vault_address", Value::string(key.address)),
-    ];
-    Ok(Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
-}
-
-async fn unwrap(entry: &Value, wrapped: &str, identities: &Identities) -> std::result::Result<Zeroizing<Vec<u8>>, Refusal> {
-    let key = Key::of_entry(entry)?;
-    let plaintext = Call { operation: "decrypt", key: &key, identities }.ask("ciphertext", wrapped, "plaintext").await?;
-    let data_key = base64_simd::STANDARD.decode_to_vec(plaintext.as_bytes());
-    data_key.map(Zeroizing::new).map_err(|_| Refusal::no(format!("{} answered with something that isn't base64", key.address), ""))
-}
-
 /// One operation of a key.
 struct Call<'c> {
     operation: &'static str,
@@ -92,7 +73,7 @@ struct Call<'c> {
 
 impl Call<'_> {
     /// Sends `text` as `field` of the request; the field `wanted` of the answer.
-    async fn ask(&self, field: &str, text: &str, wanted: &str) -> std::result::Result<Zeroizing<String>, Refusal> {
+    async fn ask(&self, field: &str, text: &str, wanted: &str) -> Asked<Zeroizing<String>> {
         let environment = self.identities.environment();
         address::admit(&self.key.address, self.identities)?;
         let token = settings::token(environment)?;
@@ -114,7 +95,7 @@ impl Call<'_> {
         }
     }
 
-    async fn send(&self, url: Url, token: &Token, body: &str) -> std::result::Result<Reply, Refusal> {
+    async fn send(&self, url: Url, token: &Token, body: &str) -> Asked<Reply> {
         let trouble = |trouble| Refusal::trouble(&self.key.address, trouble);
         let state: Arc<State> = self.identities.state();
         let client = state.client.get_or_init(|| settings::client(self.identities)).as_ref().map_err(|why| trouble(why.clone()))?;
@@ -122,19 +103,20 @@ impl Call<'_> {
         if let Some(value) = &token.value {
             request = request.header("X-Vault-Token", value.clone());
         }
-        if let Some(namespace) = self.namespace() {
+        if let Some(namespace) = self.namespace()? {
             request = request.header("X-Vault-Namespace", namespace);
         }
         self.identities.network().count(TITLE, &format!("{} at {}", token.place, self.key.address));
         self.identities.network().ask(request).await.map_err(trouble)
     }
 
-    fn namespace(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.identities.environment().var("VAULT_NAMESPACE")?).ok()
+    fn namespace(&self) -> Asked<Option<HeaderValue>> {
+        let set = self.identities.environment().var(NAMESPACE).map(|name| HeaderValue::from_str(&name)).transpose();
+        set.map_err(|_| Refusal::no(format!("{NAMESPACE} holds characters that no namespace has"), "correct or unset it"))
     }
 
     /// A standby server sends callers on to the active one: once, and only if that may have the token as well.
-    fn follow(&self, location: &str) -> std::result::Result<Url, Refusal> {
+    fn follow(&self, location: &str) -> Asked<Url> {
         let from = self.key.url(self.operation)?;
         let no = |why: &str| Refusal::no(format!("{} sends the request on to {}: {why}", self.key.address, own_words(location)), "");
         let to = from.join(location).map_err(|_| no("that is no address"))?;
@@ -149,7 +131,7 @@ impl Call<'_> {
 
     fn refused(&self, reply: &Reply, token: &Token) -> Refusal {
         let path = format!("{}/{}/{}", self.key.engine, self.operation, self.key.name);
-        let namespace = self.namespace().and_then(|name| Some(format!(" in namespace {}", name.to_str().ok()?))).unwrap_or_default();
+        let namespace = self.identities.environment().var(NAMESPACE).map(|name| format!(" in namespace {name}")).unwrap_or_default();
         let why = format!("{} refused {} as {}{namespace}: {}", self.key.address, path, token.place, words(reply));
         Refusal::no(printable(&why), next(reply.status, &printable(&path), &printable(&self.key.engine)))
     }

@@ -1,19 +1,24 @@
 //! HTTP for all services but AWS, whose SDK brings its own: one client (rustls, the system's roots or `SSL_CERT_FILE`,
 //! proxies from the environment), bounded replies, tries with growing pauses where trying again may help.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode, Url};
 use zeroize::Zeroizing;
 
 use super::{CONNECT, Network, PAUSE, REPLY, TRIES, Trouble};
+use crate::recipient::Environment;
 
 /// No reply of a key service is longer, and no error page needs to be.
 const LONGEST: usize = 1 << 20;
 /// A service that asks for a longer pause is answered by giving up.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// The one thing that is known to keep a client from being set up.
+const AUTHORITIES: &str = "SSL_CERT_FILE names a file of certificate authorities where the system has none";
 
 /// What a service answered, whatever its status.
 pub struct Reply {
@@ -66,6 +71,10 @@ impl Network {
     /// # Errors
     /// As [`send`].
     pub async fn ask(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+        let whole = request.try_clone().and_then(|request| request.build().ok());
+        if let Some(whole) = whole.filter(|whole| is_exposed(whole.url())) {
+            self.exposed(&whole.url().origin().ascii_serialization());
+        }
         let reply = send(request).await?;
         if let Some(date) = reply.headers.get(DATE).and_then(|date| date.to_str().ok()) {
             self.clock.heard(date);
@@ -93,7 +102,16 @@ fn builder() -> ClientBuilder {
 }
 
 fn build(builder: ClientBuilder) -> Result<Client, String> {
-    builder.build().map_err(|why| format!("the HTTP client can't be set up: {}", chain(&why)))
+    // The client finds its authorities in the environment of the process.
+    let known = || Environment::process().broken_authorities();
+    builder.build().map_err(|why| known().unwrap_or_else(|| format!("the HTTP client can't be set up: {}; {AUTHORITIES}", chain(&why))))
+}
+
+/// Whether what is sent there can be read on its way: without TLS, and not to this machine itself.
+fn is_exposed(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme() == "http" && !here
 }
 
 /// Sends a request that may be sent again: after 429, 5xx, a time-out or a broken connection, at most [`TRIES`] times in
@@ -190,4 +208,20 @@ fn chain(error: &dyn std::error::Error) -> String {
     let passes_on = |part: &str| part == "error sending request" || part.starts_with("client error (");
     let told = parts.iter().enumerate().filter(|(at, part)| *at == last || !passes_on(part));
     told.map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leaves_the_machine_without_tls_is_exposed() {
+        let exposed = |url: &str| is_exposed(&Url::parse(url).unwrap());
+        for url in ["http://vault.example.com:8200/v1", "http://10.0.0.1", "http://localhost.example.com", "http://[2001:db8::1]"] {
+            assert!(exposed(url), "{url}");
+        }
+        for url in ["https://vault.example.com", "http://127.0.0.1:8200", "http://localhost:8200", "http://[::1]:8200"] {
+            assert!(!exposed(url), "{url}");
+        }
+    }
 }

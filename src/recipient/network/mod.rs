@@ -5,7 +5,7 @@ mod clock;
 #[cfg(feature = "http")]
 pub mod http;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -82,6 +82,7 @@ pub struct Network {
     direct_client: OnceLock<Result<reqwest::Client, String>>,
     calls: Mutex<BTreeMap<(&'static str, String), usize>>,
     clock: Arc<Clock>,
+    exposed: Mutex<BTreeSet<String>>,
 }
 
 impl Network {
@@ -121,6 +122,19 @@ impl Network {
     /// As whom services were called so far.
     pub fn callers(&self) -> Vec<String> {
         held(&self.calls).keys().map(|(_, identity)| printable(identity)).collect()
+    }
+
+    /// Notes a service that is asked without TLS, by its address.
+    pub fn exposed(&self, address: &str) {
+        held(&self.exposed).insert(address.to_owned());
+    }
+
+    /// Takes what a person should know of how services were asked.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let line = |address: String| {
+            format!("{} is asked without TLS: whoever is on the way can read tokens and data keys", printable(&address))
+        };
+        std::mem::take(&mut *held(&self.exposed)).into_iter().map(line).collect()
     }
 
     /// What the answers of services said of the time.
