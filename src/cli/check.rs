@@ -2,6 +2,7 @@
 
 mod base;
 mod fix;
+mod flux;
 mod look;
 
 use std::ffi::OsString;
@@ -49,6 +50,9 @@ pub struct Args {
     /// Mend what can be mended safely: encrypt files that a rule is for, set up git's drivers
     #[arg(long, conflicts_with_all = ["staged", "base", "write_baseline"])]
     fix: bool,
+    /// Replay what this does with the tree, too: flux, from the folders that its Kustomizations name, else from PATHS
+    #[arg(long, value_name = "TARGET", value_parser = ["flux"], conflicts_with_all = ["staged", "changed_since"])]
+    target: Option<String>,
     /// Leave out the findings of this file
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -108,7 +112,10 @@ fn checked(context: &Context, args: &Args) -> Result<Checked> {
     let policy = Policy { required: args.require_recipient.clone(), least: args.min_recipients };
     let base = args.base.as_deref().map(|revision| base::Base::open(context, revision)).transpose()?;
     let mut look = Look::new(context, args, &policy, base, &targets)?;
-    let found = look.all(targets);
+    let mut found = look.all(targets);
+    if args.target.is_some() {
+        flux::check(context, &look, &args.paths, &top(context), &mut found)?;
+    }
     let mut report = Report { files: found.names.len(), ..Report::default() };
     report.findings = found.findings;
     report.ignored = found.ignored;

@@ -1,18 +1,18 @@
 //! `kveil flux`.
 
+pub mod place;
+
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
-use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::report;
-use crate::deploy::flux::{self, Fate, NOWHERE, Tree};
+use crate::deploy::flux::{self, Fate, NOWHERE};
 use crate::error::{Error, Kind, Result};
-use crate::git::Repository;
-use crate::source::{self, Source};
-use crate::tree;
+use crate::source::Source;
+use place::Place;
 
 /// Work with Flux: which encrypted files it decrypts, and the Secret with its key
 #[derive(ClapArgs)]
@@ -23,7 +23,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Say which encrypted files Flux would not decrypt, and why: 0 none, 1 some, 2 trouble. No key is used
+    /// Say which encrypted files Flux would not decrypt, and why: 0 none, 1 some, 2 trouble. No key is used; `kveil check --target flux`
+    /// has the same among its findings
     Check(CheckArgs),
     /// Print the Secret that Flux takes its age identities from, for kubectl apply: `kveil flux secret < keys.txt`
     Secret(SecretArgs),
@@ -63,49 +64,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     }
 }
 
-/// The files below the root of the source.
-struct Files {
-    root: PathBuf,
-    all: Vec<PathBuf>,
-}
-
-impl Tree for Files {
-    fn read(&self, path: &Path) -> Option<Zeroizing<String>> {
-        let real = std::fs::canonicalize(self.root.join(path)).ok().filter(|real| real.starts_with(&self.root))?;
-        Source::File(real).read().ok()
-    }
-
-    fn is_folder(&self, path: &Path) -> bool {
-        self.root.join(path).is_dir()
-    }
-
-    fn manifests(&self, folder: &Path) -> Vec<PathBuf> {
-        let is_yaml = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-        let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        self.all.iter().filter(is_yaml).filter(|path| path.starts_with(folder) && !hidden(path)).cloned().collect()
-    }
-}
-
 fn check(context: &Context, args: &CheckArgs) -> Result<()> {
-    let missing = |why: std::io::Error| {
-        Error::new(Kind::Unreadable, format!("can't be entered: {why}")).in_file(&args.directory.display().to_string())
-    };
-    let entry = std::fs::canonicalize(context.directory.join(&args.directory)).map_err(missing)?;
-    let repository = Repository::at(&context.environment, &context.directory, &entry)?;
-    // Without git the current directory stands for the source's root, if it holds what is asked about.
-    let here = std::fs::canonicalize(&context.directory).ok().filter(|here| entry.starts_with(here));
-    let root = repository.as_ref().map(|repository| repository.top.clone()).or(here).unwrap_or_else(|| entry.clone());
-    let found = tree::walk(&root, repository.as_ref())?;
-    if let Some(error) = found.errors.into_iter().next() {
-        return Err(error);
-    }
-    let inside = |path: PathBuf| path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path);
-    let all: Vec<PathBuf> = found.files.into_iter().map(inside).collect();
-    let inner = entry.strip_prefix(&root).unwrap_or(Path::new("")).to_owned();
-    let encrypted = all.iter().filter(|path| path.starts_with(&inner));
-    let encrypted =
-        encrypted.filter(|path| source::holds(&root.join(path), b"ENC[AES256_GCM,").unwrap_or(false)).cloned().collect::<Vec<_>>();
-    let fates = flux::replay(&Files { root, all }, &inner, &encrypted);
+    let place = Place::of(context, &args.directory)?;
+    let fates = flux::replay(&place, &place.entry, &place.encrypted());
     let told = if args.format == "json" { report::line(&report::one_line(&json(&fates))) } else { fates.iter().try_for_each(tell) };
     told?;
     let troubled = fates.iter().filter(|fate| fate.trouble.is_some()).count();
@@ -114,13 +75,13 @@ fn check(context: &Context, args: &CheckArgs) -> Result<()> {
 
 fn tell(fate: &Fate) -> Result<()> {
     let file = fate.file.display();
-    match (&fate.trouble, fate.way_out) {
-        (Some(trouble), way_out) => {
-            report::line(&format!("{file}: not decrypted ({}): {trouble}", fate.step))?;
-            way_out.map_or(Ok(()), |way| report::line(&format!("  → {way}")))
+    match &fate.trouble {
+        Some(trouble) => {
+            report::line(&format!("{file}: not decrypted ({}): {}", fate.step, trouble.text))?;
+            report::line(&format!("  → {}", trouble.way_out))
         }
-        (None, _) if fate.step == NOWHERE => report::line(&format!("{file}: not read: nothing refers to it")),
-        (None, _) => report::line(&format!("{file}: decrypted ({})", fate.step)),
+        None if fate.step == NOWHERE => report::line(&format!("{file}: not read: nothing refers to it")),
+        None => report::line(&format!("{file}: decrypted ({})", fate.step)),
     }
 }
 
@@ -131,8 +92,8 @@ fn json(fates: &[Fate]) -> serde_json::Value {
             "file": fate.file.display().to_string(),
             "step": read.then_some(&fate.step),
             "decrypted": read && fate.trouble.is_none(),
-            "trouble": fate.trouble,
-            "hint": fate.way_out,
+            "trouble": fate.trouble.as_ref().map(|trouble| &trouble.text),
+            "hint": fate.trouble.as_ref().map(|trouble| trouble.way_out),
         })
     };
     serde_json::json!({ "files": fates.iter().map(row).collect::<Vec<_>>() })

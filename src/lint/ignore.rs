@@ -23,6 +23,13 @@ pub struct Ignore<'t> {
     lines: RangeInclusive<usize>,
 }
 
+impl Ignore<'_> {
+    /// Whether another text has the same one.
+    pub fn stands_in(&self, other: &str) -> bool {
+        other.lines().any(|line| line.trim_end().ends_with(self.text))
+    }
+}
+
 /// The exceptions of a text, and findings about those that don't count.
 pub fn read<'t>(name: &str, text: &'t str) -> (Vec<Ignore<'t>>, Vec<Finding>) {
     let (mut found, mut wrong) = (Vec::new(), Vec::new());

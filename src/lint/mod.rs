@@ -11,6 +11,7 @@ pub mod clear;
 pub mod configuration;
 pub mod envelope;
 pub mod fields;
+pub mod flux;
 pub mod ignore;
 pub mod judge;
 pub mod keys;
@@ -104,6 +105,7 @@ static FAMILIES: &[Family] = &[
     Family { rules: tree::RULES, look: |_, _| {} },
     Family { rules: verify::RULES, look: |_, _| {} },
     Family { rules: review::RULES, look: |_, _| {} },
+    Family { rules: flux::RULES, look: |_, _| {} },
 ];
 
 /// Every rule, in order of its id.

@@ -29,8 +29,8 @@ pub struct Facts {
     wraps: Vec<u64>,
     /// Files that a tool reads because this one says so.
     reads: Vec<PathBuf>,
-    /// A folder that Flux reads, below the top.
-    folder: Option<PathBuf>,
+    /// A folder that Flux reads and decrypts, below git's top.
+    pub folder: Option<PathBuf>,
 }
 
 /// A token by hashes.

@@ -169,7 +169,7 @@ impl<'a> Look<'a> {
         if let Some(base) = &self.base {
             let old = base.text_of(path)?;
             let before = ignores.len();
-            ignores.retain(|ignore| old.as_ref().is_some_and(|old| old.lines().any(|line| line.trim_end().ends_with(ignore.text))));
+            ignores.retain(|ignore| old.as_ref().is_some_and(|old| ignore.stands_in(old)));
             if before > ignores.len() {
                 findings.push(review::new_ignores(subject.name, before - ignores.len(), base.revision));
             }
@@ -177,6 +177,20 @@ impl<'a> Look<'a> {
         }
         let ignored = ignore::apply(&ignores, &mut findings);
         Ok(One { findings, facts: Some(self.gatherer.facts(subject)), ignored })
+    }
+
+    /// Takes out of the findings about one file what exceptions in it are for; says how much that was.
+    ///
+    /// # Errors
+    /// As [`Base::text_of`].
+    pub fn excuse(&self, path: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
+        let Ok(text) = Source::File(path.to_owned()).read() else { return Ok(0) };
+        let (mut ignores, _) = ignore::read("", &text);
+        if let Some(base) = self.base.as_ref().filter(|_| !ignores.is_empty()) {
+            let old = base.text_of(path)?;
+            ignores.retain(|ignore| old.as_ref().is_some_and(|old| ignore.stands_in(old)));
+        }
+        Ok(ignore::apply(&ignores, findings))
     }
 
     /// The configuration that counts: with a revision its own, where it has one.

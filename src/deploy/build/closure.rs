@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::cleaned;
+use crate::deploy::flux::KUSTOMIZATIONS as NAMES;
 use crate::deploy::generator::Generator;
 use crate::deploy::{Function, resource_list};
 use crate::document::value::Value;
 use crate::error::{Error, Kind, Result};
 use crate::source::Source;
 
-/// The names that kustomize looks for.
-const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// Fields that list files or folders, or hold YAML themselves; whether encrypted ones are opened.
 const LISTS: [(&str, bool); 9] = [
     ("resources", true),
