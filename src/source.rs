@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Position, Result};
+use temporary::Temporary;
 
 /// What is said of a file that isn't text.
 pub const NOT_TEXT: &str = "not UTF-8 text";
@@ -235,58 +236,9 @@ fn replace(path: &Path, target: &Path, text: &[u8], old: Option<&fs::Metadata>, 
     Ok(())
 }
 
-/// A new file beside its target; removed when dropped before it was renamed.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn create(target: &Path) -> Result<Temporary> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|_| unwritable(target, "the system gives no random bytes"))?;
-        let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let path = target.with_file_name(format!(".{name}.{:016x}.tmp", u64::from_le_bytes(random)));
-        let opened = signals::make(&path, || platform::private().write(true).create_new(true).open(&path));
-        match opened {
-            Ok(file) => Ok(Temporary { path, file }),
-            Err(why) => {
-                signals::forget(&path);
-                let error = unwritable(target, &format!("no file can be made beside it: {why}"));
-                Err(error.hint("the directory must be writable; --output writes elsewhere"))
-            }
-        }
-    }
-
-    fn fill(&self, text: &[u8], old: Option<&fs::Metadata>, private: bool) -> std::io::Result<()> {
-        let mut file = &self.file;
-        file.write_all(text)?;
-        platform::take_over(&self.file, old, private)?;
-        self.file.sync_all()
-    }
-
-    fn rename(self, target: &Path) -> Result<()> {
-        fs::rename(&self.path, target).map_err(|why| {
-            unwritable(target, &format!("it can't be replaced in one step: {why}"))
-                .hint("--write-through writes into the file itself, --output a new file elsewhere")
-        })?;
-        signals::forget(&self.path);
-        platform::sync_directory(target);
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if signals::is_noted(&self.path) {
-            let _ = fs::remove_file(&self.path);
-            signals::forget(&self.path);
-        }
-    }
-}
-
 pub mod neighbour;
 pub mod platform;
 pub mod private;
 pub mod signals;
 mod stamp;
+pub mod temporary;

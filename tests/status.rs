@@ -2,7 +2,7 @@
 
 mod sandbox;
 
-use sandbox::{RECIPIENT_1, Sandbox, cases};
+use sandbox::{IDENTITY_1, RECIPIENT_1, Sandbox, cases};
 use serde_json::Value;
 
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\nstringData:\n  password: hunter2-plain\n";
@@ -90,6 +90,42 @@ fn linked_work_trees_have_lists_of_their_own() {
     assert!(!sandbox.path(".git/info/kveil-left-decrypted").exists());
     let listed = sandbox.kveil(["status"]).within(sandbox.path("linked")).run().text();
     assert!(listed.starts_with("decrypted  live/sealed.yaml"), "{listed}");
+}
+
+/// A run that is killed may have put some files in clear: the list has them already.
+#[test]
+fn files_are_noted_before_they_are_in_clear() {
+    let sandbox = repository();
+    sandbox.write(
+        "key.sh",
+        format!("cp .git/info/kveil-left-decrypted noted\ngrep -c AES256_GCM live/sealed.yaml >> noted\necho {IDENTITY_1}\n"),
+    );
+    let opening = sandbox.kveil(["decrypt", "-i", "live/sealed.yaml"]).env("HOME", "/nonexistent").env("SOPS_AGE_KEY_CMD", "sh key.sh");
+    opening.run().ok();
+    assert_eq!(sandbox.read("noted"), b"live/sealed.yaml\n2\n");
+}
+
+#[test]
+fn a_file_that_stays_encrypted_is_struck_off_the_list() {
+    let sandbox = repository();
+    let sealed = String::from_utf8(sandbox.read("live/sealed.yaml")).unwrap();
+    sandbox.write("live/broken.yaml", sealed.replace("name: web", "name: other"));
+    sandbox.kveil(["decrypt", "-i", "live/broken.yaml", "live/sealed.yaml"]).run().refused(51);
+    assert_eq!(sandbox.read(".git/info/kveil-left-decrypted"), b"live/sealed.yaml\n");
+    assert_eq!(rows(&sandbox, &[]), ["live/broken.yaml encrypted .sops.yaml:2", "live/sealed.yaml decrypted .sops.yaml:2"]);
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_and_told() {
+    let sandbox = repository();
+    let left = "live/.sealed.yaml.0123456789abcdef.tmp";
+    sandbox.write(left, SECRET);
+    let done = sandbox.kveil(["status", "-v"]).run();
+    assert!(done.err.contains("live/.sealed.yaml.0123456789abcdef.tmp: skipped, left by a run that was killed"), "{}", done.err);
+    assert!(!sandbox.path(left).exists());
+    sandbox.write(left, SECRET);
+    sandbox.kveil(["set", "live/sealed.yaml", "stringData.password", "new"]).run().ok();
+    assert!(!sandbox.path(left).exists());
 }
 
 #[test]

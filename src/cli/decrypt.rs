@@ -81,6 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if let Some(output) = args.output.as_deref().filter(|output| output.ends_with('/') && !args.handling.dry_run) {
         source::make_directory(Path::new(output))?;
     }
+    if args.in_place && !args.handling.dry_run {
+        left::expect(context, &targets.files);
+    }
     let identities = identities::of(context, &args.common);
     let ran = files::work(context, targets, |target| one(context, args, &identities, target));
     identities::tell(context, &args.common, &identities);

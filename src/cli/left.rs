@@ -14,25 +14,41 @@ use crate::tree::choice;
 /// Notes files that are in clear now, where they stand in a git work tree, and says how to close them. Trouble with git is
 /// no failure: the files are decrypted.
 pub fn note(context: &Context, files: &[PathBuf]) {
+    for (top, files) in by_top(context, files.iter()) {
+        let count = if files.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", files.len()) };
+        let rest = match note_below(context, &top, &files) {
+            Ok(()) => ": kveil encrypt --all-decrypted closes such files, kveil status lists them".to_owned(),
+            Err(why) => format!(", which couldn't be noted: {why}"),
+        };
+        report::warning(context, &format!("{count} in clear in a git work tree now{rest}"));
+    }
+}
+
+/// Notes files before they are put in clear, so that those of a run that is killed are known, too. Trouble is told by [`note`].
+pub fn expect(context: &Context, files: &[Target]) {
+    let paths = files.iter().filter_map(|target| match &target.source {
+        Source::File(path) => Some(path),
+        Source::Stdin => None,
+    });
+    for (top, files) in by_top(context, paths) {
+        let _ = note_below(context, &top, &files);
+    }
+}
+
+/// Files, made absolute, by the work tree that they stand in; others are left out.
+fn by_top<'f>(context: &Context, files: impl Iterator<Item = &'f PathBuf>) -> BTreeMap<PathBuf, Vec<PathBuf>> {
     let mut of_tops: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    for file in files.iter().map(|file| context.directory.join(file)) {
+    for file in files.map(|file| context.directory.join(file)) {
         if let Some(top) = top(&file) {
             of_tops.entry(top).or_default().push(file);
         }
     }
-    for (top, files) in of_tops {
-        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
-        let noted = context.repository(&top).and_then(|repository| match repository {
-            Some(repository) => repository.note_decrypted(&files, is_clear),
-            None => Ok(()),
-        });
-        let count = if files.len() == 1 { "1 file is".to_owned() } else { format!("{} files are", files.len()) };
-        let rest = match noted {
-            Ok(()) => "kveil encrypt --all-decrypted closes such files, kveil status lists them".to_owned(),
-            Err(why) => format!("and not noted: {why}"),
-        };
-        report::warning(context, &format!("{count} in clear in a git work tree now: {rest}"));
-    }
+    of_tops
+}
+
+fn note_below(context: &Context, top: &Path, files: &[PathBuf]) -> Result<()> {
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    context.repository(top)?.map_or(Ok(()), |repository| repository.note_decrypted(&files, is_clear))
 }
 
 /// The work tree that a file (absolute) stands in.

@@ -27,8 +27,9 @@ impl Repository {
     /// # Errors
     /// `Unreadable` (2): git fails. `Unwritable` (3).
     pub fn note_decrypted(&self, files: &[&Path], is_clear: impl Fn(&Path) -> bool) -> Result<()> {
-        let mut kept: BTreeSet<PathBuf> = self.noted_decrypted()?.into_iter().filter(|path| is_clear(path)).collect();
-        kept.extend(files.iter().filter_map(|file| self.inside(file)).map(|inside| self.top.join(inside)));
+        let mut kept: BTreeSet<PathBuf> = files.iter().filter_map(|file| self.inside(file)).map(|inside| self.top.join(inside)).collect();
+        let others: Vec<PathBuf> = self.noted_decrypted()?.into_iter().filter(|path| !kept.contains(path) && is_clear(path)).collect();
+        kept.extend(others);
         let mut text = String::new();
         for inside in kept.iter().filter_map(|path| path.strip_prefix(&self.top).ok()) {
             // A name that isn't text or has a line break can't be a line; such files are found by their content alone.

@@ -54,6 +54,8 @@ pub enum Reason {
     OtherRepository,
     /// It went away after it was found.
     Gone,
+    /// The new version of a file, which a killed run didn't put into its place.
+    Leftover,
 }
 
 impl Reason {
@@ -74,6 +76,7 @@ impl Reason {
             Reason::NotRegular => "not-regular",
             Reason::OtherRepository => "other-repository",
             Reason::Gone => "gone",
+            Reason::Leftover => "leftover",
         }
     }
 
@@ -94,6 +97,7 @@ impl Reason {
             Reason::NotRegular => "no regular files",
             Reason::OtherRepository => "other repositories",
             Reason::Gone => "gone meanwhile",
+            Reason::Leftover => "left by a run that was killed, removed now",
         }
     }
 }
@@ -131,12 +135,21 @@ pub fn by_text(text: &str, aimed: bool) -> Option<Reason> {
 /// # Errors
 /// Those of [`walk::walk`], and values that can't be resolved.
 pub fn values(document: &Document<'_>, selection: &Selection) -> Result<usize> {
+    Ok(hidden(document, selection, |_| ())?.len())
+}
+
+/// What `of` makes of the bytes of each value that would be encrypted.
+///
+/// # Errors
+/// As [`values`].
+pub fn hidden<T>(document: &Document<'_>, selection: &Selection, of: impl Fn(&[u8]) -> T) -> Result<Vec<T>> {
     let walk = walk::walk(document, selection)?;
-    let mut count = 0;
+    let mut found = Vec::new();
     for leaf in walk.leaves.iter().filter(|leaf| leaf.selected) {
-        count += usize::from(encrypt::hidden(&document.scalar(leaf.node)?));
+        let scalar = document.scalar(leaf.node)?;
+        found.extend(encrypt::hidden(&scalar).then(|| of(&scalar.bytes)));
     }
-    Ok(count)
+    Ok(found)
 }
 
 /// Whether the file is encrypted: by its `sops` block, not by a key of this name that means something else.

@@ -1,7 +1,7 @@
 //! Whole trees: which files a directory or a glob stands for, and which of them are meant.
 //!
 //! A tree is walked as git sees it: what `.gitignore` and its kin name is left out unless git tracks it all the same;
-//! so are `.git` and other repositories inside. Links aren't followed, so that a loop ends nothing. What can't be entered is
+//! so are `.git` and other repositories inside, and what a killed run left, which is removed. Links aren't followed, so that a loop ends nothing. What can't be entered is
 //! an error beside the files that were found.
 
 pub mod choice;
@@ -15,6 +15,7 @@ use ignore::{DirEntry, WalkBuilder};
 
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
+use crate::source::temporary;
 pub use choice::Reason;
 
 /// Folders of version control, whose files nobody edits.
@@ -77,6 +78,10 @@ impl Found {
         let path = entry.path().to_owned();
         match entry.file_type() {
             Some(kind) if kind.is_dir() => {}
+            Some(kind) if kind.is_file() && temporary::is_name(entry.file_name()) => {
+                let removed = temporary::remove_leftover(&path);
+                self.skipped.push((path, if removed { Reason::Leftover } else { Reason::Gone }));
+            }
             Some(kind) if kind.is_file() => self.files.push(path),
             Some(kind) if kind.is_symlink() => self.skipped.push((path, Reason::Link)),
             _ => self.skipped.push((path, Reason::NotRegular)),
@@ -139,5 +144,15 @@ mod tests {
         let names: Vec<_> = found.files.iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, [".gitignore", ".hidden/d.yaml", "a/c.yaml", "b.yaml"]);
         assert_eq!(found.skipped, [(folder.path().join("clone"), Reason::OtherRepository)]);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".a.yaml.0123456789abcdef.tmp");
+        std::fs::write(&left, "password: hunter2\n").unwrap();
+        let found = walk(folder.path(), None).unwrap();
+        assert_eq!((found.files.len(), &*found.skipped), (0, &[(left.clone(), Reason::Leftover)][..]));
+        assert!(!left.exists());
     }
 }
