@@ -45,6 +45,23 @@ fn nothing_changed_gives_the_committed_bytes() {
 }
 
 #[test]
+fn values_that_the_last_commit_has_in_clear_are_told() {
+    let sandbox = decrypted();
+    git(&sandbox, "git add secret.yaml && git commit -qm oops");
+    let done = sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run();
+    assert!(done.err.contains("secret.yaml: the last commit has 2 values of it in clear"), "{}", done.err);
+    assert!(!done.err.contains("hunter2"), "{}", done.err);
+    // One was replaced since; the other is still what git keeps.
+    sandbox.write("secret.yaml", SECRET.replace("hunter2", "hunter3"));
+    let done = sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run();
+    assert!(done.err.contains("the last commit has 1 value of it in clear"), "{}", done.err);
+    git(&sandbox, "git add secret.yaml && git commit -qm sealed");
+    sandbox.kveil(["decrypt", "-i", "secret.yaml"]).run().ok();
+    let done = sandbox.kveil(["encrypt", "-i", "secret.yaml"]).run();
+    assert!(!done.err.contains("in clear"), "{}", done.err);
+}
+
+#[test]
 fn one_changed_value_is_one_changed_line() {
     let sandbox = decrypted();
     sandbox.write("secret.yaml", SECRET.replace("hunter2", "hunter3"));

@@ -1,6 +1,8 @@
 //! The encrypted version of a file that encrypting it again starts from: what is unchanged keeps its bytes, and nothing
 //! that was secret comes into clear unseen.
 
+use std::collections::HashSet;
+use std::hash::BuildHasher as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use crate::recipient::Identities;
 use crate::seal::encrypt::Sealed;
 use crate::select::Selection;
 use crate::source::{self, Source};
-use crate::tree::Reason;
+use crate::tree::{Reason, choice};
 
 /// Which earlier version counts, and what it may give up.
 #[derive(clap::Args, Default)]
@@ -50,6 +52,8 @@ pub struct Versions {
     pub base: Option<Earlier>,
     /// The others: what they hold encrypted doesn't come into clear either.
     others: Vec<Earlier>,
+    /// The last commit's, if it isn't encrypted.
+    committed_in_clear: Option<Earlier>,
 }
 
 /// The repositories that the files to be written stand in, each once.
@@ -142,7 +146,7 @@ impl<'r> Baselines<'r> {
     /// # Errors
     /// The version named can't be read, or isn't encrypted; git is in trouble.
     pub fn earlier(&self, path: &Path, plain: &Path, format: &'static dyn Format) -> Result<Versions> {
-        let mut found = Versions { base: self.named(format)?, others: Vec::new() };
+        let mut found = Versions { base: self.named(format)?, ..Versions::default() };
         if !self.wanted {
             return Ok(found);
         }
@@ -205,11 +209,35 @@ impl<'r> Baselines<'r> {
 
 impl Versions {
     fn take(&mut self, version: Option<Earlier>, as_base: bool, format: &'static dyn Format) {
-        let Some(version) = version.filter(|version| version.is_encrypted(format)) else { return };
+        let Some(version) = version else { return };
         match self.base {
+            _ if !version.is_encrypted(format) => {
+                if version.place == LAST_COMMIT {
+                    self.committed_in_clear = Some(version);
+                }
+            }
             None if as_base => self.base = Some(version),
             _ => self.others.push(version),
         }
+    }
+
+    /// Says how many of the values that are encrypted the last commit has in clear: git keeps them, whatever becomes of the
+    /// file.
+    ///
+    /// # Errors
+    /// Values of `plain` that can't be resolved.
+    pub fn exposed(&self, plain: &Document<'_>, selection: &Selection) -> Result<Option<String>> {
+        let Some(committed) = &self.committed_in_clear else { return Ok(None) };
+        let state = foldhash::quality::RandomState::default();
+        // What can't be read as the format holds no values that could be compared.
+        let Ok(before) = plain.format.parse_plain(&committed.text) else { return Ok(None) };
+        let known = choice::hidden(&before, selection, |bytes| state.hash_one(bytes)).unwrap_or_default();
+        let known: HashSet<u64> = known.into_iter().collect();
+        let now = choice::hidden(plain, selection, |bytes| state.hash_one(bytes))?;
+        let count = now.iter().filter(|value| known.contains(value)).count();
+        let what = if count == 1 { "1 value".to_owned() } else { format!("{count} values") };
+        let text = || format!("{LAST_COMMIT} has {what} of it in clear, which git keeps: change what is a secret at its source");
+        Ok((count > 0).then(text))
     }
 }
 
@@ -217,10 +245,13 @@ fn same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((std::fs::canonicalize(a), std::fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// How the version of HEAD is called.
+const LAST_COMMIT: &str = "the last commit";
+
 /// What isn't text is no encrypted version.
 fn text_of(mut version: git::version::Earlier) -> Option<Earlier> {
     let place = match version.from {
-        From::Head => "the last commit",
+        From::Head => LAST_COMMIT,
         From::Index => "the index",
         From::Ours => "our side of the merge",
     };
@@ -228,7 +259,7 @@ fn text_of(mut version: git::version::Earlier) -> Option<Earlier> {
 }
 
 fn is_encrypted(text: &str, format: &'static dyn Format) -> bool {
-    text.contains("sops") && format.parse_encrypted(text).is_ok_and(|document| crate::tree::choice::has_block(&document))
+    text.contains("sops") && format.parse_encrypted(text).is_ok_and(|document| choice::has_block(&document))
 }
 
 impl Earlier {

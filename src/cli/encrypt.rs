@@ -311,7 +311,8 @@ impl Work<'_> {
         let (sealed, notes) = self.encrypted(document, &decision, earlier)?;
         write(self.args, target, &sealed.text)?;
         let mut done = describe(name, &decision, sealed, !self.args.writes());
-        done.warnings.extend(notes.map(|note| format!("{name}: {note}")));
+        let exposed = versions.exposed(document, &decision.plan.selection)?;
+        done.warnings.extend(notes.into_iter().chain(exposed).map(|note| format!("{name}: {note}")));
         done.staged.clone_from(&target.staged);
         done.written = Some(destination).filter(|_| self.args.writes());
         Ok(Outcome::Done(done))
