@@ -10,12 +10,12 @@ use crate::datakey::{self, DataKey};
 use crate::document::index_path::{self, Index};
 use crate::document::resolve::Type;
 use crate::document::value::Value;
-use crate::document::{Document, Format, binary, bytes};
+use crate::document::{self, Document, Format, NodeId, binary, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::{self, Metadata};
 use crate::recipient::{Identities, RecipientSpec};
 use crate::seal::encrypt::{self, Request, Sealed};
-use crate::seal::value::Cipher;
+use crate::seal::value::{Cipher, Token};
 use crate::seal::{decrypt, verify};
 use crate::select::Selection;
 
@@ -80,10 +80,41 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan, identities: &Identities) ->
 /// `Generic` (1) with genuine sops's phrase if there is no `sops` block, or one that can't be read.
 pub fn metadata_of(document: &Document<'_>) -> Result<Metadata> {
     let Some(block) = document.block()? else {
+        refuse_lost_block(document, Kind::Generic, "sops metadata not found: an encrypted value in a file without a sops block")?;
         let error = Error::new(Kind::Generic, "sops metadata not found: the file has no top-level `sops` entry, it isn't encrypted");
         return Err(error.hint("it is in clear already; kveil encrypt encrypts it"));
     };
     Metadata::read(&block)
+}
+
+/// The first value that is a complete token of SOPS.
+pub fn first_token(document: &Document<'_>) -> Option<NodeId> {
+    memchr::memmem::find(document.source.as_bytes(), TOKEN_START)?;
+    (0..document.nodes.len() as NodeId).find(|id| {
+        let node = document.node(*id);
+        let scalar = !node.is_collection() && node.kind != document::Kind::Alias;
+        scalar && Token::parse(document.text(*id)).is_some_and(|token| token.is_sound())
+    })
+}
+
+/// How a token begins.
+const TOKEN_START: &[u8] = b"ENC[AES256_GCM,";
+
+/// Refuses a file that holds encrypted values and has lost its `sops` block: encrypted once more, they would look sound.
+///
+/// # Errors
+/// `AlreadyEncrypted` (203) with the place of the first.
+pub fn refuse_sealed(document: &Document<'_>) -> Result<()> {
+    match document.block() {
+        Ok(None) => refuse_lost_block(document, Kind::AlreadyEncrypted, "an encrypted value in a file without a sops block"),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_lost_block(document: &Document<'_>, kind: Kind, message: &str) -> Result<()> {
+    let Some(token) = first_token(document) else { return Ok(()) };
+    let error = document.error(token, kind, message);
+    Err(error.hint("restore the sops block from an older version of the file: nobody can open the value without it"))
 }
 
 /// Decrypts the text of a file with the identities at hand.

@@ -47,6 +47,31 @@ fn the_name_sops_counts_at_any_path_and_with_exe() {
 }
 
 #[test]
+fn a_lost_sops_block_is_no_file_in_clear() {
+    let sandbox = ready();
+    let sealed = String::from_utf8(sandbox.read("enc.yaml")).unwrap();
+    let values = sealed.split_once("sops:").unwrap().0;
+    sandbox.write("lost.yaml", values);
+    let message = sandbox.kveil(["decrypt", "lost.yaml"]).run().refused(1);
+    says(&message, &["lost.yaml:1:4: sops metadata not found", "restore the sops block"]);
+    assert!(!message.contains("kveil encrypt"), "{message}");
+    let encrypt = ["encrypt", "-i", "--age", RECIPIENT_1, "lost.yaml"];
+    says(&sandbox.kveil(encrypt).run().refused(203), &["lost.yaml:1:4: ", "restore the sops block"]);
+    assert_eq!(sandbox.read("lost.yaml"), values.as_bytes());
+    sandbox.sops(encrypt).run().ok();
+}
+
+#[test]
+fn conflict_markers_are_called_by_their_name() {
+    let sandbox = ready();
+    let sealed = String::from_utf8(sandbox.read("enc.yaml")).unwrap();
+    sandbox.write("both.yaml", format!("<<<<<<< HEAD\n{sealed}=======\n{sealed}>>>>>>> theirs\n"));
+    for (arguments, code) in [(&["decrypt", "both.yaml"][..], 1), (&["encrypt", "--age", RECIPIENT_1, "both.yaml"], 2)] {
+        says(&sandbox.kveil(arguments).run().refused(code), &["both.yaml:1:1: a merge left conflict markers", "kveil resolve"]);
+    }
+}
+
+#[test]
 fn wrong_files_are_told_with_the_way_out() {
     let sandbox = ready();
     says(&sandbox.kveil(["decrypt", "nofile.yaml"]).run().refused(100), &["no such file", "taken from"]);

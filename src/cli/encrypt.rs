@@ -287,6 +287,9 @@ impl Work<'_> {
     }
 
     fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
+        if !self.context.is_sops() {
+            pipeline::refuse_sealed(document)?;
+        }
         let found = self.configs.find(Some(path))?;
         let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
         let versions = self.baselines.earlier(&destination, path, document.format)?;

@@ -8,7 +8,7 @@ use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
 use super::value::Value;
-use super::{Document, Event, Format, Kind, NONE, NodeId, Part, Role, Span, bytes};
+use super::{Document, Event, Format, Kind, NONE, NodeId, Part, Role, Span, bytes, conflict};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// The dotenv format.
@@ -37,7 +37,7 @@ impl Format for Dotenv {
             if line.starts_with('#') {
                 document.comments.push(flat::comment(Span::new(start, end), root, NONE, false));
             } else if !line.is_empty() {
-                let equals = start + line.find('=').ok_or_else(|| no_equals(source, start))?;
+                let equals = start + conflict::named(line.find('=').ok_or_else(|| no_equals(source, start)), source)?;
                 let key = entry(&mut document, root, Span::new(start, equals), Span::new(equals + 1, end));
                 document.comments[pending..].iter_mut().for_each(|comment| comment.element = key);
                 pending = document.comments.len();

@@ -11,7 +11,7 @@ use super::edit::Edits;
 use super::flat::{self, Flat};
 use super::resolve::{ResolveError, Scalar, Type};
 use super::value::Value;
-use super::{Comment, Document, Event, Format, NodeId, Span, bytes};
+use super::{Comment, Document, Event, Format, NodeId, Span, bytes, conflict};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 mod change;
@@ -39,7 +39,7 @@ impl Format for Ini {
     }
 
     fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>> {
-        scan::parse(source)
+        conflict::named(scan::parse(source), source)
     }
 
     fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError> {

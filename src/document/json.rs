@@ -5,7 +5,7 @@ use super::edit::Edits;
 use super::render::Style;
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::{self, Layout, Value};
-use super::{Document, Event, Format, Kind, NONE, NodeId, Span};
+use super::{Document, Event, Format, Kind, NONE, NodeId, Span, conflict};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 #[path = "json_scan.rs"]
@@ -26,12 +26,12 @@ impl Format for Json {
     }
 
     fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>> {
-        json_scan::parse(source)
+        conflict::named(json_scan::parse(source), source)
     }
 
     /// Genuine sops keeps keys that stand twice in an object, each with its value.
     fn parse_encrypted<'s>(&self, source: &'s str) -> Result<Document<'s>> {
-        json_scan::parse_with_twins(source)
+        conflict::named(json_scan::parse_with_twins(source), source)
     }
 
     fn parse_opened<'s>(&self, source: &'s str) -> Result<Document<'s>> {

@@ -10,6 +10,7 @@ pub mod bytes;
 mod carry;
 pub mod change;
 mod comment;
+pub mod conflict;
 pub mod detect;
 pub mod dotenv;
 pub mod edit;

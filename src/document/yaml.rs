@@ -11,7 +11,7 @@ use super::render::{self, Style};
 use super::resolve::{self, ResolveError, Scalar, Type};
 use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
-use super::{comment, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
+use super::{comment, conflict, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 /// The deepest nesting that is read; deeper files are taken for attacks.
@@ -30,7 +30,7 @@ impl Format for Yaml {
     }
 
     fn parse<'s>(&self, source: &'s str) -> Result<Document<'s>> {
-        parse(source)
+        conflict::named(parse(source), source)
     }
 
     fn resolve<'d>(&self, document: &'d Document<'_>, id: NodeId) -> std::result::Result<Scalar<'d>, ResolveError> {

@@ -2,11 +2,12 @@
 
 use super::{Level, Rule, Sheet, Subject};
 use crate::document::value::Value;
-use crate::document::{Document, NONE, NodeId, Span};
+use crate::document::{Document, NONE, NodeId, Span, conflict};
 use crate::kubernetes;
 use crate::metadata::Metadata;
 use crate::metadata::SelectorKind;
 use crate::pattern::Pattern;
+use crate::pipeline;
 use crate::seal::value::Token;
 
 /// Metadata or a token that nobody can read.
@@ -28,7 +29,7 @@ const RESTORE: &str = "restore the file from an older version, and set the value
 
 pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     let sealed = subject.text.contains(TOKEN);
-    if let Some(at) = conflict(subject.text).filter(|_| sealed || super::template::speaks_of_a_secret(subject.text)) {
+    if let Some(at) = conflict::first(subject.text).filter(|_| sealed || super::template::speaks_of_a_secret(subject.text)) {
         sheet.at(
             &CONFLICT,
             Span::new(at, at + 7),
@@ -46,16 +47,6 @@ pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     } else {
         loose(document, sheet);
     }
-}
-
-/// Where the first marker of a conflict stands, if all three kinds do.
-pub fn conflict(text: &str) -> Option<usize> {
-    let line = |mark: &str| match text.starts_with(mark) {
-        true => Some(0),
-        false => memchr::memmem::find(text.as_bytes(), format!("\n{mark}").as_bytes()).map(|at| at + 1),
-    };
-    let first = line("<<<<<<< ")?;
-    line(">>>>>>> ").filter(|last| *last > first).map(|_| first)
 }
 
 fn unread(subject: &Subject<'_>, sheet: &mut Sheet<'_>, sealed: bool) {
@@ -108,13 +99,7 @@ fn wrong(metadata: &Metadata, block: &Value) -> Option<String> {
 /// Tokens without a block. Text that only speaks of them, such as a program's test, is no encrypted file.
 fn loose(document: &Document<'_>, sheet: &mut Sheet<'_>) {
     let known = matches!(document.format.name(), "yaml" | "json");
-    let sealed = (0..document.nodes.len() as NodeId).find(|id| {
-        let node = document.node(*id);
-        !node.is_collection()
-            && node.kind != crate::document::Kind::Alias
-            && Token::parse(document.text(*id)).is_some_and(|token| token.is_sound())
-    });
-    if let Some(id) = sealed.filter(|_| known) {
+    if let Some(id) = pipeline::first_token(document).filter(|_| known) {
         let message = "an encrypted value in a file without a sops block: nobody can open it";
         sheet.node(&NO_BLOCK, document, id, message, "restore the sops block from an older version of the file");
     }
@@ -153,16 +138,4 @@ fn hidden_name(document: &Document<'_>, root: NodeId) -> Option<NodeId> {
         let node = document.node(*id);
         node.kind == crate::document::Kind::Scalar && document.text(*id).starts_with(TOKEN)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_conflict_has_a_beginning_and_an_end() {
-        assert_eq!(conflict("a\n<<<<<<< ours\nb\n=======\nc\n>>>>>>> theirs\n"), Some(2));
-        assert_eq!(conflict("a\n<<<<<<< ours\nb\n"), None);
-        assert_eq!(conflict("a: '<<<<<<< '\n>>>>>>> x\n"), None);
-    }
 }

@@ -26,7 +26,7 @@ pub mod tree;
 pub mod verify;
 
 use crate::config::{Config, Rule as CreationRule};
-use crate::document::{Document, NONE, NodeId, Span};
+use crate::document::{Document, NONE, NodeId, Span, conflict};
 use crate::error::{Position, Result};
 use crate::kubernetes::{self, Object};
 use crate::metadata::Metadata;
@@ -214,7 +214,7 @@ impl<'s> Subject<'s> {
         let unread = document.and_then(|document| document.as_ref().err()).map(|error| error.position);
         let has_block = read.is_some_and(choice::has_block);
         let encrypted = read.filter(|_| has_block).and_then(encrypted);
-        Subject { name, text, document: read, unread, encrypted, has_block, conflict: envelope::conflict(text).is_some(), about }
+        Subject { name, text, document: read, unread, encrypted, has_block, conflict: conflict::first(text).is_some(), about }
     }
 
     /// The objects of the file, items of lists included.
