@@ -66,10 +66,14 @@ mod unix {
         std::fs::set_permissions(path, Permissions::from_mode(mode | (mode & 0o444) >> 2))
     }
 
+    /// Asked once: it can be read only by setting it, and two threads that do so at a time leave the wrong one.
     fn umask() -> u32 {
-        let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-        rustix::process::umask(mask);
-        mask.as_raw_mode() as u32
+        static MASK: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+            let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+            rustix::process::umask(mask);
+            mask.as_raw_mode() as u32
+        });
+        *MASK
     }
 
     /// A rename would part a file from its other names.

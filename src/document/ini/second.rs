@@ -1,25 +1,29 @@
 //! A second reader of INI, independent of the scanner: one line after the other. Values of several lines and keys that
 //! stand there twice are beyond it.
 
+use std::collections::HashSet;
+
 use super::super::Event;
 use super::DEFAULT;
 
 /// This reader's view of `text`.
 pub(super) fn read(text: &str) -> Result<Vec<Event>, String> {
     let mut sections: Vec<(String, Vec<(String, String)>)> = vec![(DEFAULT.to_owned(), Vec::new())];
+    let mut known = HashSet::new();
     let mut count = 0;
     for line in text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']))
     {
         if let Some(header) = line.strip_prefix('[') {
             let (name, _) = header.rsplit_once(']').ok_or("a section that isn't closed")?;
             sections.push((name.to_owned(), Vec::new()));
+            known.clear();
             count = 0;
             continue;
         }
         let (key, rest) = key(line)?;
         let key = if key == "-" { counted(&mut count) } else { key.to_owned() };
         let section = sections.last_mut().map(|(_, entries)| entries).ok_or("no section")?;
-        if section.iter().any(|(known, _)| *known == key) {
+        if !known.insert(key.clone()) {
             return Err("a key that stands there twice".to_owned());
         }
         section.push((key, value(rest.trim())?.to_owned()));
