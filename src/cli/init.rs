@@ -65,7 +65,7 @@ fn missing(context: &Context, path: &Path, recipients: &[String], further: &[Str
         report::note(
             context,
             &format!(
-                "your recipient {recipient} isn't in .sops.yaml yet: add it to the rule, and have one who can open the files encrypt them again"
+                "your recipient {recipient} isn't in .sops.yaml yet: one who can open the files runs kveil recipients add {recipient} ."
             ),
         );
     }

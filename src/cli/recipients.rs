@@ -326,10 +326,8 @@ fn tell(context: &Context, name: &str, who: &str, outcome: &Outcome, dry_run: bo
         Outcome::Added => report::note(context, &format!("{name}: {who} can open it now{would}")),
         Outcome::Removed(values) => {
             report::note(context, &format!("{name}: a new data key, {who} can't open it any more{would}"));
-            report::note(
-                context,
-                &format!("  {} values could be read so far, in git's history too: change them at their source", values.len()),
-            );
+            let (count, them) = if values.len() == 1 { ("1 value".to_owned(), "it") } else { (format!("{} values", values.len()), "them") };
+            report::note(context, &format!("  {count} could be read so far, in git's history too: change {them} at their source"));
             let lines: String = values.iter().map(|path| format!("{}\t{}\n", printable(name), printable(path))).collect();
             report::data(lines.as_bytes())?;
         }
