@@ -76,8 +76,9 @@ impl Verdict {
     }
 
     fn look(&mut self, document: &Document<'_>, root: NodeId) {
-        if document.node(root).kind != NodeKind::Mapping {
-            return self.objects += usize::from(!document.text(root).is_empty() || document.node(root).is_collection());
+        // `null` and `{}` are no objects: whoever applies them applies nothing.
+        if document.node(root).kind != NodeKind::Mapping || document.children(root).next().is_none() {
+            return;
         }
         let object = kubernetes::object(document, root);
         let items = document.get(root, "items").filter(|items| document.node(*items).kind == NodeKind::Sequence);
@@ -124,11 +125,15 @@ fn ciphertext(document: &Document<'_>, root: NodeId) -> Vec<(String, &'static st
     }
     let block = block.filter(|_| mac.is_some()).map_or(0..0, |block| block..document.node(block).end);
     for id in (root..document.node(root).end).filter(|id| !block.contains(id)) {
-        let node = document.node(id);
-        if node.kind != NodeKind::Scalar || !matches!(node.role, Role::Value | Role::Item) {
+        if !matches!(document.node(id).role, Role::Value | Role::Item) {
             continue;
         }
-        if let Some(what) = of_scalar(document, id) {
+        let what = match document.node(id).kind {
+            NodeKind::Scalar => of_scalar(document, id),
+            NodeKind::Alias => of_alias(document, id),
+            _ => None,
+        };
+        if let Some(what) = what {
             let path = document.key_path(id);
             let path = path.strip_prefix(&top).unwrap_or(&path).trim_start_matches('.').to_owned();
             found.push((path, what));
@@ -142,14 +147,33 @@ fn of_scalar(document: &Document<'_>, id: NodeId) -> Option<&'static str> {
     if Token::parse(text).is_some() {
         return Some("an encrypted value");
     }
-    let holder = document.node(id).parent;
-    let held = holder != NONE && document.node(holder).role == Role::Value && HOLDERS.contains(&document.key_text(holder - 1));
-    if !held || document.node(id).role != Role::Value {
+    if !is_holder(document, document.node(id).parent) || document.node(id).role != Role::Value {
         return None;
     }
     if document.key_text(id - 1) == "sops_mac" {
         return Some("an entry of an encrypted dotenv file");
     }
+    hides(text)
+}
+
+/// What stands elsewhere may be part of a holder through an alias, merged or not.
+fn of_alias(document: &Document<'_>, id: NodeId) -> Option<&'static str> {
+    let mut above = std::iter::successors(Some(id), |at| Some(document.node(*at).parent).filter(|parent| *parent != NONE));
+    if !above.any(|at| is_holder(document, at)) {
+        return None;
+    }
+    // An anchor may hold aliases itself: all before counts, rather than following them.
+    let same = |at: &NodeId| document.node(*at).document == document.node(id).document;
+    let mut before = (0..id).filter(same).filter(|at| document.node(*at).kind == NodeKind::Scalar);
+    before.find_map(|at| hides(document.text(at)))
+}
+
+fn is_holder(document: &Document<'_>, id: NodeId) -> bool {
+    id != NONE && document.node(id).role == Role::Value && HOLDERS.contains(&document.key_text(id - 1))
+}
+
+/// Whether a text that may be a whole file, or its base64, holds ciphertext.
+fn hides(text: &str) -> Option<&'static str> {
     let hidden = |bytes: &[u8]| {
         let whole = std::str::from_utf8(bytes).is_ok_and(|text| format_by_text(text).is_some());
         whole || memchr::memmem::find(bytes, TOKEN).is_some()
@@ -185,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn ciphertext_is_found_behind_aliases() {
+        let object = |rest: &str| found(&format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\n{rest}"));
+        assert_eq!(object("x: &a \"x ENC\"\nstringData: {k: *a}\n"), ["Secret a, stringData.k"]);
+        assert_eq!(object("x: &a {k: \"x ENC\"}\nstringData: {<<: *a}\n"), ["Secret a, stringData.<<"]);
+        assert_eq!(object("x: &a {k: \"x ENC\"}\nstringData: *a\n"), ["Secret a, stringData"]);
+        assert_eq!(object("x: &a \"x ENC\"\ny: &b {k: *a}\nstringData: {<<: *b}\n"), ["Secret a, stringData.<<"]);
+        assert!(object("x: &a \"x ENC\"\nspec: {k: *a}\n").is_empty());
+    }
+
+    #[test]
     fn text_about_ciphertext_is_none() {
         assert!(found("apiVersion: v1\nkind: X\nspec: {doc: 'values look like ENC[AES256_GCM,…]', sops: {mac: x}}\nsops: 1\n").is_empty());
     }
@@ -203,7 +237,7 @@ mod tests {
 
     #[test]
     fn nothing_is_no_object() {
-        for text in ["", "---\n", "# c\n", "---\n---\n"] {
+        for text in ["", "---\n", "# c\n", "---\n---\n", "null\n---\n~\n", "{}\n---\n", "apiVersion: v1\nkind: List\nitems: [null, {}]\n"] {
             assert_eq!(manifests(text).unwrap().objects, 0, "{text}");
         }
     }
