@@ -304,6 +304,56 @@ fn what_cannot_be_decrypted_stops_the_build() {
 }
 
 #[test]
+fn what_is_wrong_is_said_of_the_file_below_the_root() {
+    let Some(deployment) = Deployment::new() else { return };
+    let sandbox = &deployment.sandbox;
+    deployment.encrypted("overlays/eu/s.yaml", SECRET);
+    let text = String::from_utf8(sandbox.read("overlays/eu/s.yaml")).unwrap();
+    sandbox.write("overlays/eu/s.yaml", text.replace("name: db", "name: other"));
+    sandbox.write("overlays/eu/g.yaml", function("Secrets", "files: [s.yaml]\n"));
+    sandbox.write("overlays/eu/kustomization.yaml", "generators: [g.yaml]\n");
+    sandbox.write("kustomization.yaml", "resources: [overlays/eu]\n");
+    let said = deployment.build(".", &FLAGS).refused(1);
+    assert!(said.contains("overlays/eu/s.yaml: MAC mismatch"), "{said}");
+}
+
+#[test]
+fn a_generated_object_holds_no_ciphertext_unless_it_may() {
+    let Some(deployment) = Deployment::new() else { return };
+    let sandbox = &deployment.sandbox;
+    let inner = "ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]";
+    // In clear by a rule of the file, and so nothing that is decrypted.
+    let plain = SECRET.replace("  user: alice", &format!("  user_unencrypted: \"{inner}\""));
+    sandbox.write("s.yaml", plain);
+    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, "--encrypted-regex", "^password$", "s.yaml"]).run().ok();
+    sandbox.write("g.yaml", function("Secrets", "files: [s.yaml]\n"));
+    sandbox.write("kustomization.yaml", "generators: [g.yaml]\n");
+    let said = deployment.build(".", &FLAGS).refused(1);
+    assert!(said.contains("Secret db, data.user_unencrypted") && !said.contains("hunter2"), "{said}");
+    let g = function(
+        "Secrets",
+        "secretFrom:\n- metadata:\n    name: c\n    annotations: {kveil.dev/allow-encrypted: later}\n  files: [s.yaml]\n",
+    );
+    sandbox.write("g.yaml", g);
+    assert!(deployment.build(".", &FLAGS).text().contains("kind: Secret"));
+}
+
+#[test]
+fn a_file_that_quotes_a_mac_is_not_taken_for_the_original() {
+    let Some(deployment) = Deployment::new() else { return };
+    let sandbox = &deployment.sandbox;
+    deployment.encrypted("s.yaml", SECRET);
+    let text = String::from_utf8(sandbox.read("s.yaml")).unwrap();
+    let mac = text.lines().find_map(|line| line.trim().strip_prefix("mac: ")).unwrap();
+    sandbox.write("a.md", format!("The mac was {mac}.\n"));
+    sandbox.write("a.patch", text.lines().map(|line| format!("+{line}\n")).collect::<String>());
+    sandbox.write("a.yaml", format!("mac: \"{mac}\"\n"));
+    sandbox.write("decrypt.yaml", function("Decrypt", ""));
+    sandbox.write("kustomization.yaml", "resources: [s.yaml]\ntransformers: [decrypt.yaml]\n");
+    assert!(deployment.build(".", &FLAGS).text().contains("user: alice"));
+}
+
+#[test]
 fn no_file_outside_of_the_repository_is_read() {
     let Some(deployment) = Deployment::new() else { return };
     let sandbox = &deployment.sandbox;

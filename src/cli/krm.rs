@@ -16,8 +16,9 @@ use crate::deploy::resource_list::{self, Caller, Resources};
 use crate::deploy::tokens::{Sealed, Unsealed};
 use crate::deploy::transformer::{Integrity, Originals, Wanted, Work};
 use crate::deploy::{Function, KINDS, guard};
-use crate::document;
-use crate::error::Result;
+use crate::document::value::Value;
+use crate::document::{self, Format};
+use crate::error::{Error, Result};
 use crate::pipeline;
 use crate::recipient::Identities;
 use crate::source::{self, Source};
@@ -97,7 +98,7 @@ fn of_input(context: &Context, args: &Args, caller: Caller) -> Result<Zeroizing<
         jail: Jail::of(context, Path::new(""))?,
     };
     let text = match Function::read(&config)? {
-        Function::Generate(generator) => run.generate(&generator).map(|objects| resource_list::generated(&objects, caller)),
+        Function::Generate(generator) => run.generated(&generator, caller),
         Function::Decrypt(integrity) => run.decrypt(&resources, integrity, caller),
         Function::Guard => {
             super::guard::pass(context, &guard::objects(resources.document(), &resources.roots))?;
@@ -117,9 +118,23 @@ struct Run<'c> {
 }
 
 impl Run<'_> {
-    fn generate(&self, generator: &Generator) -> Result<Vec<document::value::Value>> {
+    /// The objects, as the caller reads them. What KSOPS's kind lets through, it lets through here, too.
+    fn generated(&self, generator: &Generator, caller: Caller) -> Result<Zeroizing<String>> {
+        let text = resource_list::generated(&self.generate(generator)?, caller);
+        if generator.is_own() { self.guarded(text, caller) } else { Ok(text) }
+    }
+
+    /// The same text, if no ciphertext is left in it.
+    fn guarded(&self, text: Zeroizing<String>, caller: Caller) -> Result<Zeroizing<String>> {
+        let result = Resources::read(&text, caller)?;
+        super::guard::pass(self.context, &guard::objects(result.document(), &result.roots))?;
+        drop(result);
+        Ok(text)
+    }
+
+    fn generate(&self, generator: &Generator) -> Result<Vec<Value>> {
         let paths = generator.paths();
-        let opened = files::each(self.context, paths.len(), |at| self.file(generator, paths[at]).map_err(|error| error.in_file(paths[at])));
+        let opened = files::each(self.context, paths.len(), |at| self.file(generator, paths[at]));
         let mut found = Files::new();
         for (path, file) in paths.iter().zip(files::all(self.context, opened)?) {
             found.insert((*path).to_owned(), file);
@@ -128,12 +143,20 @@ impl Run<'_> {
     }
 
     fn file(&self, generator: &Generator, path: &str) -> Result<Decrypted> {
-        let place = self.jail.resolve(self.context, &self.context.directory, path)?;
-        let text = Source::File(place).read_encrypted()?;
+        let place = self.jail.resolve(self.context, &self.context.directory, path).map_err(|error| error.in_file(path))?;
+        // Each overlay has its secret.yaml, and kustomize doesn't say in which one it is.
+        let name = self.shown(&place);
+        let located = |error: Error| error.in_file(&name);
+        let text = Source::File(place).read_encrypted().map_err(located)?;
         let format = generator.format(path, &text);
-        let opened = pipeline::decrypt_text(&text, format, &self.identities, &self.order, false)?;
-        opened.notes.iter().for_each(|note| report::warning(self.context, &format!("{path}: {note}")));
+        let opened = pipeline::decrypt_text(&text, format, &self.identities, &self.order, false).map_err(located)?;
+        opened.notes.iter().for_each(|note| report::warning(self.context, &format!("{name}: {note}")));
         Ok(Decrypted { format, text: opened.text })
+    }
+
+    /// A file's path from the root, if it lies below.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.jail.root).unwrap_or(path).display().to_string()
     }
 
     fn decrypt(&self, resources: &Resources<'_>, integrity: Integrity, caller: Caller) -> Result<Zeroizing<String>> {
@@ -146,11 +169,7 @@ impl Run<'_> {
         let opened = files::each(self.context, to_open.len(), |at| to_open[at].open(&self.identities, &self.order));
         let opened: Vec<Unsealed> = files::all(self.context, opened)?;
         opened.iter().flat_map(|unsealed| &unsealed.notes).for_each(|note| report::warning(self.context, note));
-        let text = resources.with(&work.done(&originals, &opened)?);
-        let result = Resources::read(&text, caller)?;
-        super::guard::pass(self.context, &guard::objects(result.document(), &result.roots))?;
-        drop(result);
-        Ok(text)
+        self.guarded(resources.with(&work.done(&originals, &opened)?), caller)
     }
 
     /// The files that objects come from, known by their MACs: first where kustomize says, then anywhere below the root.
@@ -186,13 +205,22 @@ impl Run<'_> {
         }
         let Ok(text) = Source::File(path.to_owned()).read() else { return };
         let tokens = text.match_indices(TOKEN).filter_map(|(at, _)| text[at..].find(']').map(|end| &text[at..=at + end]));
-        let macs: Vec<&str> = tokens.filter_map(|token| missing.take(token)).collect();
-        let name = path.strip_prefix(&self.jail.root).unwrap_or(path).display().to_string();
-        let by_name = || document::format_by_path(&name);
-        for mac in macs {
-            let format = document::format_by_text(&text).or_else(by_name).unwrap_or(&document::detect::BINARY);
-            let sealed = Sealed { name: name.clone(), text: text.clone(), format, ignore_mac: false };
-            found.insert(mac.to_owned(), sealed);
+        let named: Vec<&str> = tokens.filter(|token| missing.contains(token)).collect();
+        if named.is_empty() {
+            return;
         }
+        let name = self.shown(path);
+        let by_name = || document::format_by_path(&name);
+        let format = document::format_by_text(&text).or_else(by_name).unwrap_or(&document::detect::BINARY);
+        // A patch, a log or a page of documentation may quote what a file holds.
+        let Some(mac) = mac(&text, format).and_then(|mac| missing.take(mac.as_str())) else { return };
+        found.insert(mac.to_owned(), Sealed { name, text, format, ignore_mac: false });
     }
+}
+
+/// The MAC that a file's metadata hold; none if it isn't encrypted.
+fn mac(text: &str, format: &'static dyn Format) -> Option<String> {
+    let document = format.parse(text).ok()?;
+    let block = document.block().ok()??;
+    block.get("mac").and_then(Value::text).map(|mac| mac.into_owned())
 }

@@ -69,6 +69,11 @@ impl Generator {
         Ok(Generator { own, manifests, secrets })
     }
 
+    /// Whether it is of kveil's own kind, rather than KSOPS's.
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// The files it needs, each once.
     pub fn paths(&self) -> Vec<&str> {
         let of_secrets = self.secrets.iter().flat_map(Secret::paths);

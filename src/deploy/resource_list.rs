@@ -115,7 +115,7 @@ fn has_content(document: &Document<'_>, root: NodeId) -> bool {
 fn list_root(document: &Document<'_>) -> Result<NodeId> {
     let root = document.parts.first().map_or(NONE, |part| part.root);
     let is_list = document.get(root, "kind").is_some_and(|kind| document.text(kind) == "ResourceList");
-    if is_list { Ok(root) } else { Err(not_a_list("standard input is no ResourceList")) }
+    if is_list { Ok(root) } else { Err(not_a_list("it is no ResourceList")) }
 }
 
 fn not_a_list(what: &str) -> Error {
