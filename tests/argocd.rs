@@ -40,6 +40,26 @@ fn plain_files_are_rendered_in_clear_and_apart() {
 }
 
 #[test]
+fn a_link_stands_for_its_file_and_git_ignores_nothing_that_was_committed() {
+    let sandbox = application();
+    sandbox
+        .shell("git init -q && mkdir app && mv secret.yaml base.yaml && ln -s ../base.yaml app/linked.yaml && ln -s .. app/up.yaml")
+        .run()
+        .ok();
+    sandbox.write("app/ignored.yaml", CONFIG);
+    sandbox.write(".gitignore", "ignored.yaml\n");
+    let text = sandbox.shell("cd app && kveil argocd generate").run().text();
+    assert_eq!(objects(&text), ["ConfigMap config", "Secret app"]);
+    assert_eq!(sandbox.shell("cd app && kveil argocd discover").run().text(), "linked.yaml\n");
+    for (outside, why) in [("/etc/hostname", "lies outside of"), ("none.yaml", "no such file")] {
+        sandbox.shell(&format!("ln -sf {outside} app/out.yaml")).run().ok();
+        let said = sandbox.shell("cd app && kveil argocd generate").run().refused(if why == "no such file" { 100 } else { 1 });
+        assert!(said.contains("out.yaml") && said.contains(why), "{said}");
+        assert_eq!(sandbox.shell("cd app && kveil argocd discover").run().text(), "linked.yaml\n");
+    }
+}
+
+#[test]
 fn neither_nothing_nor_ciphertext_is_ever_rendered() {
     let sandbox = Sandbox::with_identity();
     assert!(sandbox.kveil(["argocd", "generate"]).run().refused(1).contains("no manifests"));
@@ -96,9 +116,16 @@ fn a_chart_is_rendered_with_its_encrypted_values() {
         .kveil(["argocd", "generate"])
         .env("HELM_BIN", helm)
         .env("ARGOCD_APP_NAME", "web")
+        .env("KUBE_VERSION", "1.29.4")
+        .env("KUBE_API_VERSIONS", "v1,monitoring.coreos.com/v1")
         .env("ARGOCD_ENV_VALUES_FILES", "secrets.yaml");
+    sandbox.write(
+        "templates/m.yaml",
+        "{{ if .Capabilities.APIVersions.Has \"monitoring.coreos.com/v1\" }}\nkind: ServiceMonitor\napiVersion: monitoring.coreos.com/v1\nmetadata: {name: m, labels: {v: {{ .Capabilities.KubeVersion.Version }}}}\n{{ end }}\n",
+    );
     let text = call.run().text();
-    assert_eq!(objects(&text), ["Secret web"]);
+    assert_eq!(objects(&text), ["Secret web", "ServiceMonitor m"]);
+    assert!(text.contains("v1.29.4"));
     assert!(text.contains("correct-horse-9"));
 }
 
@@ -133,6 +160,9 @@ fn the_plugin_and_the_patch_fit_together() {
     assert_eq!(spec["volumes"][0]["configMap"]["name"].as_str(), map["metadata"]["name"].as_str());
     assert_eq!(spec["containers"][0]["securityContext"]["runAsUser"].as_i64(), Some(999));
     assert!(volumes.contains(&"kveil-key"));
+    // Of root, in a pod without fsGroup: the user 999 reads what all may read.
+    let key = spec["volumes"].as_vec().unwrap().iter().find(|volume| volume["name"].as_str() == Some("kveil-key")).unwrap();
+    assert_eq!(key["secret"]["defaultMode"].as_i64().map(|mode| mode & 0o444), Some(0o444));
     let cloud = load(&["--patch", "--key-secret="]);
     assert!(
         !cloud["spec"]["template"]["spec"]["volumes"].as_vec().unwrap().iter().any(|volume| volume["name"].as_str() == Some("kveil-key"))

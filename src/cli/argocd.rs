@@ -1,5 +1,6 @@
 //! `kveil argocd`.
 
+mod files;
 mod generate;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -9,7 +10,7 @@ use super::flags::{Common, DecryptionOrder};
 use super::report;
 use crate::deploy::argocd::Plugin;
 use crate::error::{Error, Kind, Result};
-use crate::{source, tree};
+use crate::source;
 
 /// Render applications of Argo CD: a plugin for its repo-server
 ///
@@ -103,7 +104,6 @@ fn plugin(args: &PluginArgs) -> Result<()> {
 
 /// Prints the first encrypted file, if there is one: Argo CD takes any output for yes.
 fn discover(context: &Context) -> Result<()> {
-    let found = tree::walk(&context.directory, None)?;
-    let first = found.files.iter().find(|path| source::holds(path, b"ENC[AES256_GCM,").unwrap_or(false));
-    first.map_or(Ok(()), |path| report::line(&path.strip_prefix(&context.directory).unwrap_or(path).display().to_string()))
+    let first = files::first(context, |path| source::holds(path, b"ENC[AES256_GCM,").unwrap_or(false))?;
+    first.map_or(Ok(()), |file| report::line(&file.name))
 }

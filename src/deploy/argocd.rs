@@ -141,8 +141,9 @@ spec:
 "#
         ));
         if let Some(secret) = self.key_secret {
-            // 288 is 0440: JSON has no octal numbers, and YAML has two ways to write them.
-            text.push_str(&format!("      - {{name: {name}-key, secret: {{secretName: {secret}, defaultMode: 288}}}}\n"));
+            // The files are root's: 0440 would keep them from user 999, as the pod has no fsGroup. Only this container has the mount.
+            // 292 is 0444: JSON has no octal numbers, and YAML has two ways to write them.
+            text.push_str(&format!("      - {{name: {name}-key, secret: {{secretName: {secret}, defaultMode: 292}}}}\n"));
         }
         text
     }

@@ -1,11 +1,12 @@
 //! `kveil argocd generate`: nothing is printed unless all of it is there, and in clear.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use zeroize::Zeroizing;
 
 use super::GenerateArgs;
+use super::files::{self, Listed};
 use crate::cli::context::Context;
 use crate::cli::flags::Types;
 use crate::cli::{identities, report};
@@ -15,7 +16,7 @@ use crate::document::{Format, NONE};
 use crate::error::{Error, Kind, Result};
 use crate::recipient::Identities;
 use crate::source::{self, Source, platform};
-use crate::{kubernetes, pipeline, tree};
+use crate::{kubernetes, pipeline};
 
 /// Renders the current directory, which is the application's.
 ///
@@ -26,7 +27,7 @@ pub fn run(context: &Context, args: &GenerateArgs) -> Result<()> {
     let text = match tool(context, args)? {
         Tool::Kustomize => rendered(context, &["build".into(), ".".into()])?,
         Tool::Helm => rendered(context, &helm(context)?)?,
-        Tool::Directory => files(context, args)?,
+        Tool::Directory => plain_files(context, args)?,
     };
     let verdict = guard::manifests(&text)?;
     if verdict.objects == 0 {
@@ -76,7 +77,9 @@ fn helm(context: &Context) -> Result<Vec<String>> {
     let mut line: Vec<String> = ["helm", "run", "template"].map(str::to_owned).into();
     line.extend([format!("--name-template={release}"), ".".to_owned(), "--include-crds".to_owned()]);
     line.extend(variable("ARGOCD_APP_NAMESPACE").map(|namespace| format!("--namespace={namespace}")));
-    line.extend(variable("KUBE_VERSION").map(|version| format!("--kube-version={version}")));
+    line.extend(variable("KUBE_VERSION").filter(|version| !version.is_empty()).map(|version| format!("--kube-version={version}")));
+    let versions = variable("KUBE_API_VERSIONS").unwrap_or_default();
+    line.extend(versions.split(',').filter(|version| !version.is_empty()).map(|version| format!("--api-versions={version}")));
     line.extend(values_files(context)?.into_iter().map(|file| format!("--values={file}")));
     Ok(line)
 }
@@ -97,12 +100,11 @@ fn values_files(context: &Context) -> Result<Vec<String>> {
 }
 
 /// All manifests of the directory, decrypted, in order of their names.
-fn files(context: &Context, args: &GenerateArgs) -> Result<Zeroizing<String>> {
+fn plain_files(context: &Context, args: &GenerateArgs) -> Result<Zeroizing<String>> {
     let identities = identities::of(context, &args.common);
     let order = args.order.kinds()?;
     let mut pieces = Vec::new();
-    for path in manifests(context, args)? {
-        let name = path.strip_prefix(&context.directory).unwrap_or(&path).display().to_string();
+    for Listed { name, path } in manifests(context, args)? {
         pieces.extend(manifest(&path, &identities, &order).map_err(|error| error.in_file(&name))?);
     }
     identities::tell(context, &args.common, &identities);
@@ -117,17 +119,9 @@ fn files(context: &Context, args: &GenerateArgs) -> Result<Zeroizing<String>> {
     Ok(text)
 }
 
-fn manifests(context: &Context, args: &GenerateArgs) -> Result<Vec<PathBuf>> {
-    let found = tree::walk(&context.directory, None)?;
-    if let Some(error) = found.errors.into_iter().next() {
-        return Err(error);
-    }
+fn manifests(context: &Context, args: &GenerateArgs) -> Result<Vec<Listed>> {
     let recurse = args.recurse || context.environment.var("ARGOCD_ENV_RECURSE").is_some_and(|value| value == "true");
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        argocd::is_manifest(&name) && (recurse || path.parent() == Some(&context.directory))
-    };
-    Ok(found.files.into_iter().filter(is_ours).collect())
+    files::list(context, recurse, argocd::is_manifest)
 }
 
 /// A file's text in clear; none if it holds no object.
