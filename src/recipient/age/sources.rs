@@ -226,12 +226,15 @@ fn from_file(place: String, path: &Path, identities: &Identities, parse: fn(Stri
     }
 }
 
-/// The permission bits of a regular file that its group or all may read.
+/// The permission bits of a regular file that its group or all may read. Not of one that this user couldn't change, such as
+/// a Secret of Kubernetes in its mount: it is root's, and read only.
 #[cfg(unix)]
 fn open_to_others(file: &File) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::MetadataExt as _;
     let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some(metadata.permissions().mode() & 0o777).filter(|mode| mode & 0o044 != 0)
+    let own = metadata.uid() == rustix::process::geteuid().as_raw();
+    let fixed = rustix::fs::fstatvfs(file).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    Some(metadata.mode() & 0o777).filter(|mode| mode & 0o044 != 0 && own && !fixed)
 }
 
 #[cfg(not(unix))]

@@ -214,6 +214,22 @@ fn a_key_file_that_others_can_read_is_warned_about_once() {
     }
 }
 
+/// A Secret of Kubernetes in its mount is root's: nobody could follow the advice.
+#[cfg(unix)]
+#[test]
+fn a_key_file_of_somebody_else_is_not_warned_about() {
+    let folder = Folder::new("owner");
+    let own = folder.file("k", KEY_1.as_bytes());
+    let is_root = rustix::process::geteuid().is_root();
+    let path = if is_root { own } else { "/etc/passwd".to_owned() };
+    if is_root {
+        std::os::unix::fs::chown(&path, Some(999), None).unwrap();
+    }
+    let identities = with(&[(KEY_FILE, &path)]);
+    assert_eq!(opens(&identities), is_root);
+    assert!(identities.take_warnings().is_empty());
+}
+
 #[test]
 fn not_mine_and_broken_differ() {
     let one = with(&[(KEY, KEY_1)]);
