@@ -328,21 +328,46 @@ fn findings_become_annotations_a_file_and_a_summary() {
     assert!(job.summary.contains("clear.yaml") && !job.summary.contains(PASSWORD) && !job.log.contains(PASSWORD));
 }
 
+/// A job that holds the key and finds kustomize; `None` without it.
+fn rendering(sandbox: &Sandbox) -> Option<Job<'_>> {
+    let kustomize = sandbox::tool("kustomize")?;
+    let folders = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect::<Vec<_>>();
+    let path = std::env::join_paths(std::iter::once(kustomize.parent().unwrap().to_owned()).chain(folders));
+    Some(job(sandbox, "push", "{}").env("PATH", path.unwrap().to_str().unwrap()))
+}
+
 #[test]
 fn rendered_objects_go_into_the_jobs_own_folder() {
-    let Some(kustomize) = sandbox::tool("kustomize") else { return };
     let sandbox = repository();
     sandbox.write("kustomization.yaml", "resources: [secret.yaml]\n");
     commit(&sandbox, "kustomization");
-    let mut job = job(&sandbox, "push", "{}");
-    let path = std::env::join_paths(
-        std::iter::once(kustomize.parent().unwrap().to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    );
-    job = job.env("PATH", path.unwrap().to_str().unwrap());
+    let Some(mut job) = rendering(&sandbox) else { return };
     let step = job.uses(&[("mode", "build"), ("path", &program())]);
     assert_eq!(step.code, 0, "{}", job.log);
     let rendered = std::fs::read_to_string(&step.outputs["manifests"]).unwrap();
     assert!(rendered.contains(PASSWORD) && !rendered.contains("ENC["));
     job.run("cat \"$RUNNER_TEMP\"/kveil-plain-*/*");
+    assert_clean(&job);
+}
+
+#[test]
+fn what_a_build_opens_is_masked_in_objects_of_any_kind_and_its_failure_is_an_annotation() {
+    let sandbox = repository();
+    sandbox.write("app.yaml", format!("apiVersion: example.org/v1\nkind: App\nmetadata:\n  name: a\nspec:\n  token: {PASSWORD}-of-app\n"));
+    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, "--encrypted-regex", "^spec$", "app.yaml"]).run().ok();
+    sandbox.write("kustomization.yaml", "resources: [app.yaml]\n");
+    commit(&sandbox, "kustomization");
+    let Some(mut job) = rendering(&sandbox) else { return };
+    let step = job.uses(&[("mode", "build"), ("path", &program())]);
+    assert_eq!(step.code, 0, "{}", job.log);
+    job.run("cat \"$RUNNER_TEMP\"/kveil-plain-*/*");
+    assert_clean(&job);
+    sandbox.write("patch.yaml", "- {op: replace, path: /spec/none/deep, value: x}\n");
+    sandbox.write("kustomization.yaml", "resources: [app.yaml]\npatches: [{path: patch.yaml, target: {kind: App}}]\n");
+    commit(&sandbox, "patch");
+    let Some(mut job) = rendering(&sandbox) else { return };
+    let step = job.uses(&[("mode", "build"), ("path", &program())]);
+    assert_ne!(step.code, 0);
+    assert!(job.commands.iter().any(|(name, data)| name == "error" && data.contains("kustomize build failed")), "{:?}", job.commands);
     assert_clean(&job);
 }

@@ -54,7 +54,8 @@ fn opened(runner: &Runner<'_>, args: &Args) -> Result<Vec<File>> {
     Ok(files)
 }
 
-fn add_masks(masks: &mut Masks, file: &str, opened: &next::Opened<'_>) {
+/// Masks all that a file hides.
+pub fn add_masks(masks: &mut Masks, file: &str, opened: &next::Opened<'_>) {
     let is_bytes = opened.document.format.is_bytes();
     for (path, kind, bytes) in opened.hidden() {
         let key = path.trim_end_matches(':').rsplit(':').next().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The modes that need no key: what is wrong in the tree, and what a change does to encrypted files.
 
 use super::Args;
-use super::runner::{Ended, Runner};
-use crate::deploy::actions::commands::{Annotation, Level};
+use super::runner::Runner;
+use crate::deploy::actions::commands::Level;
 use crate::deploy::actions::findings;
 use crate::error::{Error, Kind, Result};
 use crate::source;
@@ -22,7 +22,7 @@ pub fn check(runner: &Runner<'_>, _args: &Args) -> Result<()> {
     let ended = runner.kveil(&arguments)?;
     runner.say_all(&ended.said)?;
     if ended.code > 1 {
-        return Err(trouble(runner, "check", &ended));
+        return Err(runner.trouble("check", &ended));
     }
     let sarif = source::utf8(ended.out)?;
     let found = findings::read(&sarif)?;
@@ -73,7 +73,7 @@ pub fn diff(runner: &Runner<'_>, _args: &Args) -> Result<()> {
     let ended = runner.kveil(&arguments)?;
     runner.say_all(&ended.said)?;
     if ended.code > 1 {
-        return Err(trouble(runner, "diff", &ended));
+        return Err(runner.trouble("diff", &ended));
     }
     let markdown = source::utf8(ended.out)?;
     let path = runner.temporary()?.join("kveil-diff.md");
@@ -94,12 +94,4 @@ fn range(runner: &Runner<'_>) -> Result<String> {
             Err(error.hint("name one: base: origin/main, with fetch-depth: 0 at the checkout"))
         }
     }
-}
-
-/// Says in an annotation what a command has said first.
-fn trouble(runner: &Runner<'_>, what: &str, ended: &Ended) -> Error {
-    let said = String::from_utf8_lossy(&ended.said);
-    let first = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("it failed, the log says why");
-    let _ = runner.annotate(&Annotation::plain(Level::Error, &format!("kveil {what}"), first));
-    Error::new(Kind::Child(ended.code), "the command failed")
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::context::Context;
 use crate::cli::report;
-use crate::deploy::actions::commands::{self, Annotation};
+use crate::deploy::actions::commands::{self, Annotation, Level};
 use crate::deploy::actions::trust::{self, Job};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
@@ -205,6 +205,14 @@ impl<'c> Runner<'c> {
         let output = command.stdin(Stdio::null()).output().map_err(|why| not_started("kveil", &why))?;
         let (out, said) = (Zeroizing::new(output.stdout), Zeroizing::new(output.stderr));
         Ok(Ended { code: platform::exit_code(output.status), out, said })
+    }
+
+    /// Says in an annotation what a command has said first.
+    pub fn trouble(&self, what: &str, ended: &Ended) -> Error {
+        let said = Zeroizing::new(String::from_utf8_lossy(&ended.said).into_owned());
+        let first = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("it failed, the log says why");
+        let _ = self.annotate(&Annotation::plain(Level::Error, &format!("kveil {what}"), first));
+        Error::new(Kind::Child(ended.code), "the command failed")
     }
 
     /// The inputs of the action are none of the business of what it runs.

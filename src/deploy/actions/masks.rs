@@ -119,12 +119,13 @@ impl Masks {
         }
     }
 
-    /// Docker keeps user and password as base64 under `auth`.
+    /// A string may hold JSON or dotenv itself. Docker keeps user and password as base64 under `auth`.
     fn json_string(&mut self, key: &str, text: &str) {
         let several = text.contains(['\r', '\n']);
         text.split(['\r', '\n']).filter(|line| !(several && is_structure(line))).for_each(|line| {
             self.piece(line);
         });
+        self.inner("", text, several);
         let Some(pair) = (key == "auth").then(|| decoded::decode(text)).flatten() else { return };
         let Ok(pair) = std::str::from_utf8(&pair) else { return };
         self.piece(pair);
@@ -236,6 +237,13 @@ mod tests {
         assert!(!pieces.iter().any(|piece| piece.contains('{') || piece == "}" || piece.contains('\n')), "{pieces:?}");
         let (pieces, _) = masked("stringData:c:", "c.yaml", b"---\nkind: Config\nuser:\n  - name: \"hunter22\"\n");
         assert!(pieces.contains(&"hunter22".to_owned()) && !pieces.contains(&"Config".to_owned()) && !pieces.contains(&"user:".to_owned()));
+    }
+
+    #[test]
+    fn json_inside_json_is_masked() {
+        let json = br#"{"account": "{\"key\": \"-----BEGIN KEY-----\\nMIIabcd\\n-----END KEY-----\\n\", \"id\": \"inner-id\"}"}"#;
+        let (pieces, _) = masked("stringData:c:", "c", json);
+        assert!(["MIIabcd", "inner-id"].iter().all(|piece| pieces.iter().any(|known| known == piece)), "{pieces:?}");
     }
 
     #[test]
