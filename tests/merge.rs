@@ -532,6 +532,23 @@ fn json_and_dotenv_are_merged() {
 }
 
 #[test]
+fn in_dotenv_markers_are_around_the_value_alone() {
+    let repository = Repository::new();
+    let put = |plain: &str, branch: &str| {
+        repository.sandbox.write("a.env", plain);
+        repository.git(&format!("kveil encrypt -i a.env && git add -A && git commit -qm x && git branch {branch}"));
+    };
+    put("A=hunter2-a\nB=hunter2-b\n", "first");
+    put("A=hunter2-a\nB=hunter2-ours\n", "second");
+    repository.git("git checkout -q first");
+    put("A=hunter2-a\nB=hunter2-theirs\n", "third");
+    assert_eq!(repository.run("git merge -q second").code, 1);
+    let marked = repository.text("a.env");
+    assert_eq!(marked.matches("<<<<<<<").count(), 1, "{marked}");
+    repository.nothing_leaks(&[]);
+}
+
+#[test]
 fn without_a_rule_only_our_readers_get_a_new_data_key() {
     let repository = Repository::new();
     repository.git("git rm -q .sops.yaml && git commit -qm 'no rules' && git checkout -qb theirs");
@@ -576,5 +593,115 @@ fn an_octopus_loses_nothing() {
     assert_eq!(repository.git("git rev-parse HEAD"), before);
     repository.git("git reset -q --hard && git merge -q same -m a && git merge -q other -m b");
     assert_eq!(repository.decrypted("secret.yaml"), with(BOTH));
+    repository.nothing_leaks(&[&done]);
+}
+
+fn document(name: &str, more: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\nstringData:\n  x: hunter2-{name}\n{more}")
+}
+
+/// A file, what ours and theirs made of it, and what comes out: clean, or as ours and as theirs would have it.
+type Whole = (&'static str, String, String, String, Result<String, [String; 2]>);
+
+fn wholes() -> Vec<Whole> {
+    let doc = |name: &str| document(name, "");
+    let item = |name: &str, word: &str| format!("  - name: {name}\n    user: hunter2-u\n    password: hunter2-{word}\n");
+    let entry = |name: &str, word: &str| format!("{name}:\n  user: hunter2-u\n  password: hunter2-{word}\n");
+    let list = |items: &[String]| format!("users:\n{}", items.concat());
+    let (a, b, c) = (entry("a", "p"), entry("b", "p"), entry("c", "p"));
+    let edited = format!("{a}{}{c}", entry("b", "new"));
+    let (i, j, k) = (item("i", "p"), item("j", "p"), item("k", "p"));
+    let items = list(&[i.clone(), item("j", "new"), k.clone()]);
+    let labelled = doc("b").replace("  name: b\n", "  name: b\n  labels: {tier: x}\n");
+    let added = format!("{a}{}{c}", b.clone() + "  token: hunter2-t\n");
+    vec![
+        (
+            "both add a document",
+            doc("a"),
+            doc("a") + &doc("c"),
+            doc("a") + &document("b", "  y: hunter2-y\n"),
+            Ok(doc("a") + &doc("c") + &document("b", "  y: hunter2-y\n")),
+        ),
+        (
+            "a document goes, and its value is another one",
+            doc("a") + &document("b", "  y: hunter2-y\n") + &doc("c"),
+            doc("a") + &document("b", "  y: hunter2-new\n") + &doc("c"),
+            doc("a") + &doc("c"),
+            Err([doc("a") + &document("b", "  y: hunter2-new\n") + &doc("c"), doc("a") + &doc("c")]),
+        ),
+        (
+            "a document goes, and is edited in clear",
+            doc("a") + &doc("b") + &doc("c"),
+            doc("a") + &doc("c"),
+            doc("a") + &labelled + &doc("c"),
+            Err([doc("a") + &doc("c"), doc("a") + &labelled + &doc("c")]),
+        ),
+        (
+            "a document goes, and others are edited",
+            doc("a") + &doc("b") + &doc("c"),
+            doc("a") + &document("c", "  y: hunter2-y\n"),
+            document("a", "  y: hunter2-y\n") + &doc("b") + &doc("c"),
+            Ok(document("a", "  y: hunter2-y\n") + &document("c", "  y: hunter2-y\n")),
+        ),
+        ("both add an entry", a.clone(), a.clone() + &b, a.clone() + &c, Ok(a.clone() + &b + &c)),
+        (
+            "an entry goes, and its value is another one",
+            a.clone() + &b + &c,
+            edited.clone(),
+            a.clone() + &c,
+            Err([edited.clone(), a.clone() + &c]),
+        ),
+        ("an entry goes, and gets one more", a.clone() + &b + &c, a.clone() + &c, added.clone(), Err([a.clone() + &c, added])),
+        ("an entry goes", a.clone() + &b + &c, a.clone() + &c, a.clone() + &b + &entry("c", "new"), Ok(a + &entry("c", "new"))),
+        (
+            "an item goes, and its value is another one",
+            list(&[i.clone(), j, k.clone()]),
+            items.clone(),
+            list(&[i.clone(), k.clone()]),
+            Err([items, list(&[i, k])]),
+        ),
+    ]
+}
+
+#[test]
+fn what_only_one_side_has_goes_or_comes_as_one() {
+    for (name, base, ours, theirs, merged) in wholes() {
+        let repository = Repository::of(&base, RECIPIENT_1);
+        repository.branches(&ours, &theirs);
+        let done = repository.run("git merge -q theirs -m merged");
+        let Err(sides) = merged else {
+            assert_eq!(done.code, 0, "{name}: {}", done.err);
+            assert_eq!(repository.decrypted("secret.yaml"), merged.unwrap(), "{name}");
+            repository.nothing_leaks(&[&done]);
+            continue;
+        };
+        assert_eq!(done.code, 1, "{name}: {}", done.err);
+        assert!(done.err.contains("error: secret.yaml: conflict in "), "{name}: {}", done.err);
+        let marked = repository.text("secret.yaml");
+        assert!(marked.contains("<<<<<<< ours\n"), "{name}: {marked}");
+        for (side, wanted) in [("ours", &sides[0]), ("theirs", &sides[1])] {
+            let done = repository.run(&format!("git checkout -q -m secret.yaml; kveil resolve secret.yaml --{side}"));
+            assert_eq!(done.code, 0, "{name}: {}", done.err);
+            assert_eq!(repository.decrypted("secret.yaml"), *wanted, "{name}");
+        }
+        repository.nothing_leaks(&[&done]);
+    }
+}
+
+#[test]
+fn what_one_side_removed_does_not_come_back_where_the_ancestor_cannot_be_opened() {
+    let repository = Repository::of(BASE, RECIPIENT_2);
+    let rule = format!("creation_rules:\n  - age: {RECIPIENT_1},{RECIPIENT_2}\n");
+    repository.sandbox.write(".sops.yaml", rule);
+    // Both sides give the reader who merges a file of their own: the ancestor is for another one alone.
+    repository.git("git commit -qam 'one more reader' && git checkout -qb theirs");
+    repository.commit(&with(&[TOKEN]), "theirs");
+    repository.git("git checkout -q main");
+    repository.commit(&with(&[("  user: hunter2-base-user\n", "")]), "ours");
+    let done = repository.run("git merge -q theirs");
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.err.contains("conflict in stringData.token, stringData.user\n"), "{}", done.err);
+    repository.git("kveil resolve secret.yaml --theirs stringData.token --ours stringData.user");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN, ("  user: hunter2-base-user\n", "")]));
     repository.nothing_leaks(&[&done]);
 }

@@ -177,12 +177,13 @@ impl<'f, 's> Asker<'_, '_, 'f, 's> {
             Some(Contested { path, ours: mask(ours), theirs: mask(theirs) })
         };
         let values = places.iter().filter_map(contested).collect();
-        let shown = |lines: &[(&Frame<'_>, &Line)], seen: &Seen| lines.iter().map(|(frame, line)| self.shown(frame, line, seen)).collect();
+        let shown =
+            |lines: &[(&Frame<'_>, &Line)], seen: &Seen| lines.iter().flat_map(|(frame, line)| self.shown(frame, line, seen)).collect();
         Dispute { paths, values, ours: shown(lines.0, &self.ours), theirs: shown(lines.1, &self.theirs), stretch, places }
     }
 
-    /// A line for people. Comments may be secret as well, and are left out.
-    fn shown(&self, frame: &Frame<'_>, line: &Line, seen: &Seen) -> String {
+    /// A line for people, or those that go as one. Comments may be secret as well, and are left out.
+    fn shown(&self, frame: &Frame<'_>, line: &Line, seen: &Seen) -> Vec<String> {
         let leaves = frame.leaves_of(line).iter().map(|leaf| (leaf.span.clone(), self.masks.mask(leaf.value.0, &leaf.value.1)));
         let comments = seen.comments.iter().filter(|span| line.range.contains(&span.start)).map(|span| (span.clone(), "# …".to_owned()));
         let mut spans: Vec<(Range<usize>, String)> = leaves.chain(comments).collect();
@@ -194,7 +195,7 @@ impl<'f, 's> Asker<'_, '_, 'f, 's> {
             done = done.max(span.end);
         }
         out.push_str(frame.source.get(done..line.range.end).unwrap_or_default());
-        out.trim().to_owned()
+        out.trim().lines().map(str::to_owned).collect()
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Line {
     pub leaves: Range<usize>,
     /// Whether it is the `sops` block.
     pub block: bool,
+    /// The place of the document or collection that it holds whole, since that goes or comes as one.
+    pub whole: Option<String>,
 }
 
 /// A version of a file.
@@ -86,6 +88,31 @@ impl<'s> Frame<'s> {
     /// All places of values.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.leaves.iter().filter_map(|leaf| leaf.place.as_deref())
+    }
+
+    /// The lines that these bytes take up, if they are whole lines, and none is a `sops` block.
+    pub fn whole_lines(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let first = self.lines.partition_point(|line| line.range.end <= range.start);
+        let last = self.lines.partition_point(|line| line.range.start < range.end);
+        let lines = self.lines.get(first..last).filter(|lines| !lines.is_empty())?;
+        let fits = lines.first()?.range.start == range.start && lines.last()?.range.end == range.end;
+        (fits && !lines.iter().any(|line| line.block)).then_some(first..last)
+    }
+
+    /// Makes one line of the lines that hold the document or collection at `place`.
+    pub fn join(&mut self, place: &str, range: &Range<usize>) {
+        let Some(lines) = self.whole_lines(range) else { return };
+        let leaves = match (self.lines.get(lines.start), self.lines.get(lines.end - 1)) {
+            (Some(first), Some(last)) => first.leaves.start..last.leaves.end,
+            _ => return,
+        };
+        let whole = Line { range: range.clone(), leaves, block: false, whole: Some(place.to_owned()) };
+        self.lines.splice(lines, [whole]);
+    }
+
+    /// The line that holds the document or collection at `place`.
+    pub fn joined(&self, place: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.whole.as_deref() == Some(place))
     }
 
     /// The values of a line.
@@ -176,26 +203,36 @@ fn lines(document: &Document<'_>, leaves: &[Leaf]) -> Vec<Line> {
         }
         let block = blocks.iter().find(|block| block.start < end && start < block.end);
         end = block.map_or(end, |block| end.max(block.end));
-        lines.push(Line { range: start..end, leaves: first..next, block: block.is_some() });
+        lines.push(Line { range: start..end, leaves: first..next, block: block.is_some(), whole: None });
         start = end;
     }
     lines
 }
 
-/// The lines of the `sops` blocks of a file.
+/// The lines of the `sops` blocks of a file. In a flat file every field is an entry of its own: those that stand together
+/// are one block.
 pub(super) fn blocks(document: &Document<'_>) -> Vec<Range<usize>> {
-    document.parts.iter().filter_map(|part| block(document, part)).collect()
+    let mappings = document.parts.iter().filter(|part| part.root != NONE && document.node(part.root).kind == Kind::Mapping);
+    let entries = mappings.flat_map(|part| document.entries(part.root));
+    let mut blocks: Vec<Range<usize>> = Vec::new();
+    for (key, value) in entries.filter(|(key, _)| document.format.is_block(document.key_text(*key))) {
+        let block = block(document, key, value);
+        match blocks.last_mut() {
+            Some(last) if last.end == block.start => last.end = block.end,
+            _ => blocks.push(block),
+        }
+    }
+    blocks
 }
 
-fn block(document: &Document<'_>, part: &crate::document::Part) -> Option<Range<usize>> {
-    let key = document.block_key(part)?;
-    let value = document.node(key + 1);
+fn block(document: &Document<'_>, key: NodeId, value: NodeId) -> Range<usize> {
+    let value = document.node(value);
     let last = document.nodes.get(value.end as usize - 1).map_or(value.span, |last| last.span);
     let end = value.span.end.max(last.end) as usize;
     let start = document.line_start(document.node(key).span.start as usize);
     let end = end.saturating_sub(1).max(start);
     let end = document.source[end..].find('\n').map_or(document.source.len(), |found| end + found + 1);
-    Some(start..end)
+    start..end
 }
 
 /// Kind, namespace and name of every document of a version.
@@ -208,15 +245,17 @@ pub(super) fn identities(document: &Document<'_>) -> Vec<Option<String>> {
 }
 
 /// Finds the names of places.
-struct Namer<'d, 's> {
+pub(super) struct Namer<'d, 's> {
     document: &'d Document<'s>,
-    documents: Vec<String>,
+    /// What each document is called.
+    pub documents: Vec<String>,
     /// Of items of lists with names: the name's fingerprint, since it may be secret. Of others nothing.
     names: HashMap<NodeId, String>,
 }
 
 impl<'d, 's> Namer<'d, 's> {
-    fn new(document: &'d Document<'s>, numbering: Numbering) -> Namer<'d, 's> {
+    /// For a document.
+    pub fn new(document: &'d Document<'s>, numbering: Numbering) -> Namer<'d, 's> {
         let identities = identities(document);
         let name = |(at, identity): (usize, &Option<String>)| match identity.as_ref().filter(|_| numbering == Numbering::Identity) {
             Some(identity) if identities.iter().flatten().filter(|other| *other == identity).count() == 1 => identity.clone(),
@@ -229,8 +268,8 @@ impl<'d, 's> Namer<'d, 's> {
         Namer { document, documents, names }
     }
 
-    /// The place of a value; [`None`] where a list without names is on the way.
-    fn place(&self, id: NodeId) -> Option<String> {
+    /// The place of a value or a collection; [`None`] where a list without names is on the way.
+    pub fn place(&self, id: NodeId) -> Option<String> {
         let (mut steps, mut at) = (Vec::new(), id);
         loop {
             let node = self.document.node(at);

@@ -34,8 +34,10 @@ pub(super) struct Settled {
 /// The opened versions; one that is in clear is none.
 #[derive(Clone, Copy)]
 pub(super) struct Sides<'o, 't> {
-    /// The ancestor.
+    /// The ancestor, if it could be opened.
     pub base: Option<&'o Opened<'t>>,
+    /// Its block, in either case.
+    pub before: Option<&'o Metadata>,
     /// Ours.
     pub ours: Option<&'o Opened<'t>>,
     /// Theirs.
@@ -48,7 +50,7 @@ pub(super) struct Sides<'o, 't> {
 /// `Generic` (1): they don't go together, or a recipient would be added that nobody agreed to.
 pub(super) fn settle(sides: Sides<'_, '_>, now: &str, wrapping: &Wrapping<'_>) -> Result<Settled> {
     match (sides.ours, sides.theirs) {
-        (Some(ours), Some(theirs)) => both(sides.base, ours, theirs, now, wrapping),
+        (Some(ours), Some(theirs)) => both((sides.base, sides.before), ours, theirs, now, wrapping),
         (Some(only), None) => Ok(alone(Side::Ours, only, now)),
         (None, Some(only)) => Ok(alone(Side::Theirs, only, now)),
         (None, None) => Err(Error::new(Kind::Generic, "no side is encrypted")),
@@ -61,13 +63,16 @@ fn alone(anchor: Side, only: &Opened<'_>, now: &str) -> Settled {
     Settled { anchor, metadata: Metadata { last_modified: now.to_owned(), ..only.metadata.clone() }, data_key: None, notes: vec![note] }
 }
 
-fn both(base: Option<&Opened<'_>>, ours: &Opened<'_>, theirs: &Opened<'_>, now: &str, wrapping: &Wrapping<'_>) -> Result<Settled> {
+/// Of the ancestor: what was opened, and its block.
+type Before<'b, 't> = (Option<&'b Opened<'t>>, Option<&'b Metadata>);
+
+fn both((base, before): Before<'_, '_>, ours: &Opened<'_>, theirs: &Opened<'_>, now: &str, wrapping: &Wrapping<'_>) -> Result<Settled> {
     let mut notes = Vec::new();
     let anchor = anchor(base, ours, theirs, &mut notes);
     let (first, second) = if anchor == Some(Side::Theirs) { (theirs, ours) } else { (ours, theirs) };
     let same_key = first.data_key.bytes() == second.data_key.bytes();
-    let metadata = fields(base.map(|base| &base.metadata), &first.metadata, &second.metadata, now)?;
-    let wanted = recipients(base.map(|base| &base.metadata), &first.metadata, &second.metadata)?;
+    let metadata = fields(before, &first.metadata, &second.metadata, now)?;
+    let wanted = recipients(before, &first.metadata, &second.metadata)?;
     let knew = if same_key { joined(&first.metadata, &second.metadata) } else { rewrap::recipients(&first.metadata) };
     let gone = missing(&knew, &wanted);
     if !gone.is_empty() {

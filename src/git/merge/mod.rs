@@ -16,6 +16,7 @@ mod refine;
 mod text;
 mod view;
 mod weave;
+mod whole;
 
 use zeroize::Zeroizing;
 
@@ -34,7 +35,7 @@ use frame::Frame;
 use keys::Sides;
 pub use keys::Wrapping;
 pub use text::{Files, MARKER_SIZE, whole_files};
-use view::{Frames, View, Woven};
+use view::{Decisions, Frames, View, Woven};
 use weave::{Side, Threads};
 
 /// The texts of the three versions.
@@ -116,6 +117,8 @@ pub fn resolve(versions: &Versions<'_>, now: &str, wrapping: &Wrapping<'_>, aski
 enum Version<'t> {
     Encrypted(Box<Opened<'t>>),
     Clear(&'t str),
+    /// An ancestor that none of the identities opens: what it holds is known, and not what that says.
+    Sealed(&'t str, Box<Metadata>),
 }
 
 impl<'t> Version<'t> {
@@ -134,14 +137,30 @@ impl<'t> Version<'t> {
     fn plain(&self) -> &str {
         match self {
             Version::Encrypted(opened) => &opened.plain,
-            Version::Clear(text) => text,
+            Version::Clear(text) | Version::Sealed(text, _) => text,
         }
     }
 
     fn opened(&self) -> Option<&Opened<'t>> {
         match self {
             Version::Encrypted(opened) => Some(opened),
+            Version::Clear(_) | Version::Sealed(..) => None,
+        }
+    }
+
+    fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Version::Encrypted(opened) => Some(&opened.metadata),
+            Version::Sealed(_, metadata) => Some(metadata),
             Version::Clear(_) => None,
+        }
+    }
+
+    /// Its values; tokens stand for those of a sealed one, so that each counts as changed where the sides differ.
+    fn document(&self, format: &'static dyn Format) -> Result<Document<'_>> {
+        match self {
+            Version::Sealed(text, _) => format.parse(text),
+            _ => format.parse_plain(self.plain()),
         }
     }
 }
@@ -160,6 +179,11 @@ impl<'t> Loaded<'t> {
         // An ancestor that git merged from two, with markers in it, or one before the file was there, says nothing.
         let base = match Some(versions.base).filter(|base| !base.trim().is_empty()).map(|base| open(base, "the common ancestor")) {
             Some(Err(error)) if error.kind == Kind::MacMismatch => return Err(error),
+            // As if there were none, what one side removed would come back from the other.
+            Some(Err(error)) if error.kind == Kind::NoDataKey => {
+                let metadata = pipeline::metadata_of(&versions.format.parse(versions.base)?)?;
+                Some(Version::Sealed(versions.base, Box::new(metadata)))
+            }
             Some(opened) => opened.ok(),
             None => None,
         };
@@ -175,12 +199,14 @@ impl<'t> Loaded<'t> {
         done: impl FnOnce(&Sealer<'_, '_, '_, '_>, &Woven<'_, '_, '_>) -> Result<Merged>,
     ) -> Result<Merged> {
         let format = versions.format;
-        let sides = Sides { base: self.base.as_ref().and_then(Version::opened), ours: self.ours.opened(), theirs: self.theirs.opened() };
+        let versions = [self.base.as_ref(), Some(&self.ours), Some(&self.theirs)].into_iter().flatten();
+        let own: Vec<&Metadata> = versions.filter_map(Version::metadata).collect();
+        let (base, before) = (self.base.as_ref().and_then(Version::opened), self.base.as_ref().and_then(Version::metadata));
+        let sides = Sides { base, before, ours: self.ours.opened(), theirs: self.theirs.opened() };
         let settled = keys::settle(sides, now, wrapping)?;
-        let own: Vec<&Metadata> = [sides.base, sides.ours, sides.theirs].into_iter().flatten().map(|opened| &opened.metadata).collect();
         let selections = selections(&settled.metadata, &own);
         let selections: Vec<&Selection> = selections.iter().collect();
-        let base = self.base.as_ref().map(|base| format.parse_plain(base.plain())).transpose()?;
+        let base = self.base.as_ref().map(|base| base.document(format)).transpose()?;
         let (ours, theirs) = (format.parse_plain(self.ours.plain())?, format.parse_plain(self.theirs.plain())?);
         let loom = Loom::new(base.as_ref(), &ours, &theirs, &selections)?;
         let anchor = if settled.anchor == Side::Theirs { sides.theirs } else { sides.ours };
@@ -208,6 +234,8 @@ struct Loom<'d, 's> {
     base: Option<Frame<'d>>,
     ours: Frame<'d>,
     theirs: Frame<'d>,
+    /// What was decided for every value.
+    decisions: Decisions,
     selections: &'s [&'s Selection],
     numbering: frame::Numbering,
 }
@@ -222,15 +250,20 @@ impl<'d, 's> Loom<'d, 's> {
         let all: Vec<&Document<'_>> = base.into_iter().chain([ours, theirs]).map(|document| document as _).collect();
         let numbering = frame::numbering(&all);
         let frame = |document| Frame::new(document, selections, numbering);
-        Ok(Loom { base: base.map(frame).transpose()?, ours: frame(ours)?, theirs: frame(theirs)?, selections, numbering })
+        let spans = |document| whole::spans(document, numbering);
+        let (mut base_frame, mut our, mut their) = (base.map(frame).transpose()?, frame(ours)?, frame(theirs)?);
+        let mut decisions = Frames { base: base_frame.as_ref(), ours: &our, theirs: &their }.decide();
+        let base_spans = base.map(spans).unwrap_or_default();
+        let was = base_frame.as_mut().map(|frame| (frame, &base_spans));
+        whole::join(was, (&mut our, &spans(ours)), (&mut their, &spans(theirs)), &mut decisions);
+        Ok(Loom { base: base_frame, ours: our, theirs: their, decisions, selections, numbering })
     }
 
     /// What `done` makes of the woven versions.
     fn woven<R>(&self, done: impl FnOnce(&Woven<'_, '_, 'd>) -> Result<R>) -> Result<R> {
         let frames = Frames { base: self.base.as_ref(), ours: &self.ours, theirs: &self.theirs };
-        let decisions = frames.decide();
-        let threads = Threads::new(frames.base, frames.ours, frames.theirs, |side, place| frames.mark(&decisions, side, place));
-        done(&Woven::new(frames, &threads, &decisions))
+        let threads = Threads::new(frames.base, frames.ours, frames.theirs, |side, place| frames.mark(&self.decisions, side, place));
+        done(&Woven::new(frames, &threads, &self.decisions))
     }
 
     /// The text of a view, checked against what was decided.
@@ -266,9 +299,9 @@ impl Sealer<'_, '_, '_, '_> {
         let document = format.parse(&merged.text)?;
         let opened = next::open_with(document, self.metadata_of(&merged.text)?, data_key.ok_or_else(lost)?, false)?;
         let theirs = self.sealed(&opened, &self.loom.text(woven, &View::of(Side::Theirs), format)?, None)?;
-        let quiet = frame::blocks(&opened.document);
-        let text = text::marked(&merged.text, &theirs, manner.marker_size, &quiet);
-        merged.text = text;
+        let (quiet, their_quiet) = (frame::blocks(&opened.document), frame::blocks(&format.parse(&theirs)?));
+        let theirs = text::Part { text: &theirs, quiet: &their_quiet };
+        merged.text = text::marked(text::Part { text: &merged.text, quiet: &quiet }, theirs, manner.marker_size);
         merged.conflicts = woven.conflicts();
         Ok(merged)
     }
@@ -336,7 +369,8 @@ fn structural(versions: &Versions<'_>, manner: Manner) -> Result<Merged> {
             Ok(text)
         };
         let (ours, theirs) = (text(Side::Ours)?, text(Side::Theirs)?);
-        let mut marked = text::marked(&ours, &theirs, manner.marker_size, &[]);
+        let part = |text| text::Part { text, quiet: &[] };
+        let mut marked = text::marked(part(&ours), part(&theirs), manner.marker_size);
         let blocks = frame::blocks(&format.parse(&ours)?);
         let in_block = ours.get(blocks.first().cloned().unwrap_or_default()).unwrap_or_default();
         let their_blocks = frame::blocks(&format.parse(&theirs)?);

@@ -45,15 +45,17 @@ fn units(threads: &Threads<'_, '_>, side: Side, range: Range<usize>) -> Option<V
     for at in range.clone() {
         // What both sides have in common has no lines of its own: it is what ours says.
         let shape = threads.shape(*threads.shapes(side).get(at)?);
-        let remark = shape.trim().is_empty() || shape.trim_start().starts_with('#');
+        let whole = threads.line(side, at).and_then(|(_, line)| line.whole.as_ref());
+        let remark = whole.is_none() && (shape.trim().is_empty() || shape.trim_start().starts_with('#'));
         if remark && at + 1 < range.end {
             continue;
         }
         let places = places_in(shape);
         // Clear lines may be comments on what is secret: their numbers name them.
-        let (key, clear) = match places.is_empty() {
-            false => (format!("p{}", places.join("\u{1}")), false),
-            true => (format!("c{:?}", threads.unindented(side, start..at + 1)), true),
+        let (key, clear) = match (whole, places.is_empty()) {
+            (Some(place), _) => (format!("w{place}"), false),
+            (None, false) => (format!("p{}", places.join("\u{1}")), false),
+            (None, true) => (format!("c{:?}", threads.unindented(side, start..at + 1)), true),
         };
         let count = counts.entry(key.clone()).or_default();
         *count += 1;

@@ -10,28 +10,42 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 
-/// `ours` with markers of `size` characters where `theirs` differs. What lies in `quiet` (bytes of ours) is ours, without
-/// markers.
-pub(super) fn marked(ours: &str, theirs: &str, size: usize, quiet: &[Range<usize>]) -> Zeroizing<String> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (ours.split_inclusive('\n').collect(), theirs.split_inclusive('\n').collect());
-    let mut starts = Vec::with_capacity(old.len());
-    old.iter().fold(0, |at, line| {
-        starts.push(at);
-        at + line.len()
-    });
-    let quiet = |lines: &Range<usize>| {
-        let at = starts.get(lines.start).copied().unwrap_or(ours.len());
-        // What is put in where a span starts stands before it.
-        quiet.iter().any(|span| span.start + usize::from(lines.is_empty()) <= at && at < span.end)
-    };
-    let mut out = Zeroizing::new(String::with_capacity(ours.len() + theirs.len()));
-    for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
-        let (a, b) = (op.old_range(), op.new_range());
-        let lines = |lines: &[&str]| lines.concat();
-        if matches!(op, DiffOp::Equal { .. }) || quiet(&a) {
-            out.push_str(&lines(&old[a]));
+/// A text, and the bytes of it in which nothing is in conflict.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'t> {
+    /// All of it.
+    pub text: &'t str,
+    /// Blocks that are made for each version anew.
+    pub quiet: &'t [Range<usize>],
+}
+
+impl<'t> Part<'t> {
+    fn lines(&self) -> Vec<(usize, &'t str)> {
+        let mut at = 0;
+        let line = |line: &'t str| {
+            at += line.len();
+            (at - line.len(), line)
+        };
+        self.text.split_inclusive('\n').map(line).collect()
+    }
+
+    fn is_quiet(&self, lines: &[(usize, &str)]) -> bool {
+        lines.iter().all(|(at, _)| self.quiet.iter().any(|span| span.contains(at)))
+    }
+}
+
+/// `ours` with markers of `size` characters where `theirs` differs. What is quiet in both is ours, without markers.
+pub(super) fn marked(ours: Part<'_>, theirs: Part<'_>, size: usize) -> Zeroizing<String> {
+    let (old, new) = (ours.lines(), theirs.lines());
+    let texts = |lines: &[(usize, &str)]| -> String { lines.iter().map(|(_, line)| *line).collect() };
+    let (before, after): (Vec<&str>, Vec<&str>) = (old.iter().map(|line| line.1).collect(), new.iter().map(|line| line.1).collect());
+    let mut out = Zeroizing::new(String::with_capacity(ours.text.len() + theirs.text.len()));
+    for op in capture_diff_slices(Algorithm::Myers, &before, &after) {
+        let (a, b) = (&old[op.old_range()], &new[op.new_range()]);
+        if matches!(op, DiffOp::Equal { .. }) || (ours.is_quiet(a) && theirs.is_quiet(b)) {
+            out.push_str(&texts(a));
         } else {
-            conflict(&mut out, &lines(&old[a]), &lines(&new[b]), size);
+            conflict(&mut out, &texts(a), &texts(b), size);
         }
     }
     out

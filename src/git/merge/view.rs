@@ -108,17 +108,32 @@ pub(super) struct Woven<'r, 'f, 's> {
     /// Their lines.
     pub threads: &'r Threads<'f, 's>,
     /// What was decided.
-    pub decisions: &'r Decisions,
+    pub decisions: Decisions,
     /// What is agreed on, and what is in dispute.
     pub stretches: Vec<Stretch>,
 }
 
 impl<'r, 'f, 's> Woven<'r, 'f, 's> {
     /// Weaves.
-    pub fn new(frames: Frames<'f, 's>, threads: &'r Threads<'f, 's>, decisions: &'r Decisions) -> Woven<'r, 'f, 's> {
+    pub fn new(frames: Frames<'f, 's>, threads: &'r Threads<'f, 's>, decisions: &Decisions) -> Woven<'r, 'f, 's> {
         let mut stretches = threads.weave();
         drop_doubles(threads, &mut stretches);
-        Woven { frames, threads, decisions, stretches }
+        let mut woven = Woven { frames, threads, decisions: decisions.clone(), stretches };
+        woven.dispute_with_lines();
+        woven
+    }
+
+    /// A value that only one side has is in dispute where its line is: it can't be taken without that line.
+    fn dispute_with_lines(&mut self) {
+        let sides = self.stretches.iter().filter_map(|stretch| match stretch {
+            Stretch::Disputed { ours, theirs, .. } => Some(ours.iter().chain(theirs)),
+            Stretch::Agreed(_) => None,
+        });
+        let lines = sides.flatten().filter_map(|piece| self.threads.line(piece.side, piece.line));
+        let places = lines.flat_map(|(frame, line)| frame.leaves_of(line)).filter_map(|leaf| leaf.place.clone());
+        let of_one = |place: &String| [Side::Ours, Side::Theirs].iter().any(|side| self.frames.leaf(*side, place).is_none());
+        let disputed: Vec<String> = places.filter(of_one).collect();
+        self.decisions.extend(disputed.into_iter().map(|place| (place, Decision::Conflict)));
     }
 
     /// Whether nothing is in dispute.

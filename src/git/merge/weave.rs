@@ -12,7 +12,7 @@ use super::refine;
 use crate::secret::Secret;
 
 /// One of the three versions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Side {
     /// The common ancestor.
     Base,
