@@ -10,9 +10,9 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::http_service::{Asked, HttpService, Wrapped};
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::http_service::{Asked, HttpService, Wrapped};
 use super::{Environment, Identities, Looked};
 use crate::document::time::Stamp;
 use crate::document::value::Value;

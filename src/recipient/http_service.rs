@@ -30,8 +30,12 @@ pub trait HttpService: Sync {
     ///
     /// # Errors
     /// As [`HttpService::ask_to_wrap`].
-    fn ask_to_unwrap(&self, entry: &Value, wrapped: &str, identities: &Identities)
-    -> impl Future<Output = Asked<Zeroizing<Vec<u8>>>> + Send;
+    fn ask_to_unwrap(
+        &self,
+        entry: &Value,
+        wrapped: &str,
+        identities: &Identities,
+    ) -> impl Future<Output = Asked<Zeroizing<Vec<u8>>>> + Send;
 
     /// See [`KeyService::looked`].
     fn looked(&self, identities: &Identities) -> Vec<Looked>;

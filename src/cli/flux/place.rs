@@ -40,8 +40,9 @@ impl Place {
     /// # Errors
     /// `Unreadable` (2): the directory, or another of the tree, can't be entered, or git is in trouble.
     pub fn of(context: &Context, directory: &Path) -> Result<Place> {
-        let missing =
-            |why: std::io::Error| Error::new(Kind::Unreadable, format!("can't be entered: {why}")).in_file(&directory.display().to_string());
+        let missing = |why: std::io::Error| {
+            Error::new(Kind::Unreadable, format!("can't be entered: {why}")).in_file(&directory.display().to_string())
+        };
         let entry = std::fs::canonicalize(context.directory.join(directory)).map_err(missing)?;
         let repository = Repository::at(&context.environment, &context.directory, &entry)?;
         let here = std::fs::canonicalize(&context.directory).ok().filter(|here| entry.starts_with(here));

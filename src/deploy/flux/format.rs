@@ -34,10 +34,13 @@ fn written(text: &str) -> Result<&'static str, Trouble> {
 /// A file that becomes the value at `key` of a Secret: Flux decrypts it beforehand in the format that the key names, else
 /// afterwards from the format that its marker shows to the one that the key names.
 pub fn in_secret(text: &str, key: &str) -> Option<Trouble> {
-    let (wanted, found) = (by_name(key), match written(text) {
-        Ok(found) => found,
-        Err(trouble) => return Some(trouble),
-    });
+    let (wanted, found) = (
+        by_name(key),
+        match written(text) {
+            Ok(found) => found,
+            Err(trouble) => return Some(trouble),
+        },
+    );
     let converted = matches!(wanted, "yaml" | "json") && found != "binary" || wanted == "dotenv" && is_flat(text, found);
     if wanted == found || converted {
         return None;

@@ -165,7 +165,11 @@ impl Replay<'_> {
             Some((text, path)) => match whole(&text) {
                 Ok(of) => self.layer(Layer { folder, path: &path, opens, objects: given }, &of),
                 Err(why) => {
-                    let trouble = Trouble::new(Cause::Kustomization, format!("it can't be read: {why}"), "kustomize build says what is wrong with it");
+                    let trouble = Trouble::new(
+                        Cause::Kustomization,
+                        format!("it can't be read: {why}"),
+                        "kustomize build says what is wrong with it",
+                    );
                     self.tell(&path, "the kustomization itself", Some(trouble));
                     given
                 }
@@ -285,7 +289,11 @@ impl Replay<'_> {
 }
 
 fn nowhere() -> Trouble {
-    Trouble::new(Cause::Place, "Flux decrypts no files here", "use secretGenerator (files, envs) for files, patches with a path for patches")
+    Trouble::new(
+        Cause::Place,
+        "Flux decrypts no files here",
+        "use secretGenerator (files, envs) for files, patches with a path for patches",
+    )
 }
 
 /// Flux ends with an error at a large file, of the folders that it looks at itself.

@@ -16,8 +16,8 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_kms::config::SharedHttpClient;
 
 use super::identity::Source;
-use super::{connection, session};
 use super::surroundings::CONTAINER;
+use super::{connection, session};
 use crate::error::printable;
 use crate::recipient::Environment;
 use crate::recipient::network::{CONNECT, PAUSE, TRIES};

@@ -8,9 +8,9 @@ use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use super::super::Identities;
+use super::super::http_service::Asked;
 use super::super::network::REPLY;
 use super::super::refusal::own_words;
-use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials::Given;
 use super::token::Token;

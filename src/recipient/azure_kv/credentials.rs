@@ -3,9 +3,9 @@
 //! A way that isn't set up is passed over; one that is set up and refused ends the search, so that nobody acts as someone
 //! else by mistake. `AZURE_TOKEN_CREDENTIALS` chooses among them.
 
+use super::super::http_service::Asked;
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Environment, Identities, Looked};
-use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::service_principal::Principal;
 use super::token::Token;

@@ -4,11 +4,11 @@
 use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value as Json;
 
-use super::super::network::http::{self, Reply};
+use super::super::http_service::Asked;
 use super::super::network::METADATA;
+use super::super::network::http::{self, Reply};
 use super::super::refusal::Refusal;
 use super::super::{Environment, Identities};
-use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials::Given;
 use super::service_principal::encoded;

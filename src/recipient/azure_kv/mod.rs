@@ -22,9 +22,9 @@ use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use super::http_service::{Asked, HttpService, Wrapped};
 use super::network::http::Reply;
 use super::refusal::Refusal;
-use super::http_service::{Asked, HttpService, Wrapped};
 use super::{Identities, Looked, held};
 use crate::document::value::Value;
 use crate::error::printable;

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use reqwest::Url;
 use zeroize::Zeroizing;
 
+use super::super::http_service::Asked;
 use super::super::network::http;
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Environment, Identities};
-use super::super::http_service::Asked;
 use super::certificate;
 use super::challenge::Challenge;
 use super::token::{self, Token};

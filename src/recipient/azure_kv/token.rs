@@ -9,10 +9,10 @@ use reqwest::header::HeaderValue;
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
+use super::super::http_service::Asked;
 use super::super::network::http::Reply;
 use super::super::refusal::{Refusal, own_words};
 use super::super::{Identities, held};
-use super::super::http_service::Asked;
 use super::challenge::Challenge;
 use super::credentials;
 

@@ -9,9 +9,9 @@ use base64_simd::STANDARD;
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
+use super::http_service::{Asked, HttpService, Wrapped};
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::http_service::{Asked, HttpService, Wrapped};
 use super::{Identities, Looked};
 use crate::document::value::Value;
 use crate::error::printable;

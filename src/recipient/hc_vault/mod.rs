@@ -14,10 +14,10 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
+use super::http_service::{Asked, HttpService, Wrapped};
 use super::network::Trouble;
 use super::network::http::Reply;
 use super::refusal::{Refusal, own_words};
-use super::http_service::{Asked, HttpService, Wrapped};
 use super::{Identities, Looked};
 use crate::document::value::Value;
 use crate::error::printable;

@@ -131,9 +131,8 @@ impl Network {
 
     /// Takes what a person should know of how services were asked.
     pub fn take_warnings(&self) -> Vec<String> {
-        let line = |address: String| {
-            format!("{} is asked without TLS: whoever is on the way can read tokens and data keys", printable(&address))
-        };
+        let line =
+            |address: String| format!("{} is asked without TLS: whoever is on the way can read tokens and data keys", printable(&address));
         std::mem::take(&mut *held(&self.exposed)).into_iter().map(line).collect()
     }
 
