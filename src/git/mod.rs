@@ -7,6 +7,7 @@
 pub mod changed;
 pub mod decrypted;
 pub mod diff;
+pub mod history;
 pub mod hooks;
 pub mod index;
 pub mod mask;

@@ -158,7 +158,7 @@ impl Repository {
         Ok(Reader { requests: child.stdin.take(), answers: child.stdout.take(), said: Some(said), child, end, buffer })
     }
 
-    fn without_object(&self, object: &str) -> Error {
+    pub(super) fn without_object(&self, object: &str) -> Error {
         let error = Error::new(Kind::Unreadable, format!("git failed: it has no object {object} here"));
         self.with_depth(error).hint("a partial clone (--filter) lacks files of older commits: clone without it")
     }

@@ -1,6 +1,7 @@
 //! Kubernetes objects in a file: who they are (KRM), and which of their values are secret.
 
 pub mod decoded;
+pub mod identity;
 pub mod secret;
 
 use std::collections::HashSet;
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use crate::document::resolve::Type;
 use crate::document::{Document, Kind, NONE, NodeId};
 
+pub use identity::Identity;
 pub use secret::{Default, default_selection};
 
 /// An object by its type and name.

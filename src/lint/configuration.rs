@@ -171,8 +171,13 @@ fn recipients(subject: &Subject<'_>, encrypted: &super::Encrypted, rule: &crate:
 
 /// A recipient for people: its label, and its short form beside it.
 pub(super) fn named(spec: &RecipientSpec, config: Option<&Config>) -> String {
-    let short = recipient::kind_by_field(spec.kind).map_or_else(|| spec.text.clone(), |kind| kind.short(&spec.text));
-    let names = config.map(|config| config.names.as_slice()).unwrap_or_default();
-    let label = names.iter().find(|(text, _)| recipient::kind_by_field(spec.kind).is_some_and(|kind| kind.same(text, &spec.text)));
+    named_by(spec, config.map(|config| config.names.as_slice()).unwrap_or_default())
+}
+
+/// The same by these labels.
+pub(super) fn named_by(spec: &RecipientSpec, labels: &[(String, String)]) -> String {
+    let kind = recipient::kind_by_field(spec.kind);
+    let short = kind.map_or_else(|| spec.text.clone(), |kind| kind.short(&spec.text));
+    let label = labels.iter().find(|(text, _)| kind.is_some_and(|kind| kind.same(text, &spec.text)));
     label.map_or_else(|| short.clone(), |(_, label)| format!("{label} ({short})"))
 }

@@ -1,7 +1,7 @@
 //! What is wrong with files that are, or should be, encrypted: rules over texts and what is known about them, without a key.
 //!
 //! No I/O: the caller reads files and asks git. A family of rules is its own file and a row in `FAMILIES`; what needs
-//! more than one file at a time is in [`tree`], what needs a data key in [`verify`]. No message holds a value: key names and
+//! more than one file at a time is in [`tree`], what needs a data key in [`verify`], what needs older versions in [`history`]. No message holds a value: key names and
 //! places are all that is told, and a source line is shown with its scalars and comments blotted out.
 //!
 //! Levels: an error is broken or in clear; a warning is drift, or something that was left undone; a note is worth knowing.
@@ -12,6 +12,7 @@ pub mod configuration;
 pub mod envelope;
 pub mod fields;
 pub mod flux;
+pub mod history;
 pub mod ignore;
 pub mod judge;
 pub mod keys;
@@ -106,6 +107,7 @@ static FAMILIES: &[Family] = &[
     Family { rules: verify::RULES, look: |_, _| {} },
     Family { rules: review::RULES, look: |_, _| {} },
     Family { rules: flux::RULES, look: |_, _| {} },
+    Family { rules: history::RULES, look: |_, _| {} },
 ];
 
 /// Every rule, in order of its id.
@@ -147,6 +149,8 @@ pub struct Finding {
     pub next: String,
     /// The source line, blotted out.
     pub line: Option<Line>,
+    /// Where in the history it is from.
+    pub past: Option<Box<history::Source>>,
 }
 
 impl Finding {
@@ -161,6 +165,7 @@ impl Finding {
             message: message.into(),
             next: next.into(),
             line: None,
+            past: None,
         }
     }
 }

@@ -26,7 +26,8 @@ use crate::document::resolve::Type;
 use block::BlockChange;
 use calls::Call;
 use sides::Pair;
-use version::{Identity, Version, View};
+use crate::kubernetes::Identity;
+use version::{Version, View};
 
 /// All that differs between two sides.
 pub struct Differences {

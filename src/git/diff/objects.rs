@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::values::{self, Compared, Ground, Trust};
-use super::version::{Identity, Object, Version, View};
+use super::version::{Object, Version, View};
+use crate::kubernetes::Identity;
 use super::{FileChange, ObjectChange, Presence, Read, Saying, What};
 use crate::seal::mac;
 

@@ -2,7 +2,7 @@
 //! overlays make of it is not seen.
 
 use super::calls::{Call, secret_key};
-use super::version::Identity;
+use crate::kubernetes::Identity;
 use super::{FileChange, ObjectChange, Presence, What};
 use crate::document::{Document, Format, Kind, NONE, NodeId};
 use crate::kubernetes;

@@ -8,7 +8,7 @@ use crate::datakey::{self, DataKey};
 use crate::document::resolve::Type;
 use crate::document::{Document, Format, Kind, NONE, NodeId, Part, Role};
 use crate::error::{Error, Result};
-use crate::kubernetes::{self, decoded};
+use crate::kubernetes::{self, Identity, decoded};
 use crate::metadata::Metadata;
 use crate::pipeline;
 use crate::recipient::Identities;
@@ -64,29 +64,6 @@ pub struct Version {
     pub objects: Vec<Object>,
     /// Its encrypted comments: their texts where they are opened, else their tokens.
     pub comments: Vec<Zeroizing<String>>,
-}
-
-/// Who an object is: what it is paired by.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Identity {
-    /// The API group; versions of it aren't told apart.
-    pub group: String,
-    /// `kind`.
-    pub kind: String,
-    /// `metadata.namespace`.
-    pub namespace: Option<String>,
-    /// `metadata.name`.
-    pub name: String,
-}
-
-impl Identity {
-    /// Kind, namespace and name for people: `Secret shop/web`.
-    pub fn title(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
-            None => format!("{} {}", self.kind, self.name),
-        }
-    }
 }
 
 /// A document of a file.
@@ -249,11 +226,7 @@ impl Leaves<'_, '_, '_> {
         let in_clear = |object: &kubernetes::Object<'_>| [object.api_version, object.kind].iter().all(|text| Token::parse(text).is_none());
         let object = kubernetes::object(self.document, part.root).filter(in_clear);
         let is_secret = object.is_some_and(|object| decoded::is_secret(&object));
-        let identity = object.and_then(|object| {
-            let name = object.name.filter(|name| Token::parse(name).is_none())?.to_owned();
-            let namespace = object.namespace.map(str::to_owned);
-            Some(Identity { group: object.group().to_owned(), kind: object.kind.to_owned(), namespace, name })
-        });
+        let identity = object.and_then(|object| Identity::of(&object)).filter(|identity| Token::parse(&identity.name).is_none());
         let mut leaves = Vec::new();
         self.gather(part.root, &mut Vec::new(), String::new(), is_secret, &mut leaves);
         Object { identity, kind: object.map(|object| object.kind.to_owned()), is_secret, place, leaves }

@@ -1,10 +1,11 @@
-//! For programs: `{"version", "findings": [{"rule", "title", "level", "file", "line", "column", "key", "message", "next"}],
-//! "summary"}`. What isn't known is null.
+//! For programs: `{"version", "findings": [{"rule", "title", "level", "file", "line", "column", "key", "message", "next",
+//! "fixable", "history"}], "summary"}`. What isn't known is null.
 
 use serde_json::json;
 
 use super::{Report, escaped};
 use crate::lint::Level;
+use crate::lint::history::Source;
 
 pub(super) fn write(report: &Report) -> String {
     let findings: Vec<_> = report
@@ -22,6 +23,7 @@ pub(super) fn write(report: &Report) -> String {
                 "message": finding.message,
                 "next": finding.next,
                 "fixable": finding.rule.fix,
+                "history": finding.past.as_deref().map(past),
             })
         })
         .collect();
@@ -35,4 +37,16 @@ pub(super) fn write(report: &Report) -> String {
         "baseline": report.known,
     });
     escaped(&json!({"version": 1, "findings": findings, "summary": summary}).to_string()) + "\n"
+}
+
+fn past(source: &Source) -> serde_json::Value {
+    json!({
+        "commit": source.commit,
+        "date": source.date,
+        "path": source.path,
+        "versions": source.versions,
+        "current": source.current,
+        "recipient": source.recipient,
+        "keys": source.keys,
+    })
 }

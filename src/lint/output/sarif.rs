@@ -48,8 +48,12 @@ fn result(finding: &Finding) -> Value {
     let file = if finding.file.is_empty() { NOWHERE } else { &finding.file };
     let (line, column) = finding.position.map_or((1, 1), |position| (position.line, position.column));
     // The same finding keeps its identity when lines move: nothing of a value goes into it.
-    let identity: String =
-        Sha256::digest(format!("{}\0{file}\0{key}", finding.rule.id)).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let recipient = finding.past.as_ref().and_then(|past| past.recipient.as_deref()).unwrap_or_default();
+    let identity: String = Sha256::digest(format!("{}\0{file}\0{key}{recipient}", finding.rule.id))
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     json!({
         "ruleId": finding.rule.id,
         "level": finding.level.word(),
