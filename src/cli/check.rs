@@ -3,6 +3,7 @@
 mod base;
 mod fix;
 mod flux;
+mod history;
 mod look;
 
 use std::ffi::OsString;
@@ -47,6 +48,14 @@ pub struct Args {
     /// Open the encrypted files with the identities at hand, and check each value and the MAC
     #[arg(long)]
     verify: bool,
+    /// Look through all commits, too: for values that are encrypted today and were in clear once, and for those that a
+    /// removed recipient has read
+    #[arg(long, conflicts_with_all = ["staged", "fix"])]
+    history: bool,
+    /// With --history and --verify: say which values in clear are still today's also in JSON, in SARIF, in annotations, and
+    /// where CI is set
+    #[arg(long, requires = "history")]
+    show_equal: bool,
     /// Mend what can be mended safely: encrypt files that a rule is for, set up git's drivers
     #[arg(long, conflicts_with_all = ["staged", "base", "write_baseline"])]
     fix: bool,
@@ -116,12 +125,21 @@ fn checked(context: &Context, args: &Args) -> Result<Checked> {
     if args.target.is_some() {
         flux::check(context, &look, &args.paths, &top(context), &mut found)?;
     }
+    let past = look.reader().map(|reader| history::look(context, args, &look, reader, std::mem::take(&mut found.now)));
     let mut report = Report { files: found.names.len(), ..Report::default() };
     report.findings = found.findings;
     report.ignored = found.ignored;
     report.encrypted = found.facts.iter().filter(|facts| facts.sealed).count();
     tree::check(&found.facts, &found.names, &top(context), &mut report.findings);
     report.findings.extend(look.configurations());
+    match past {
+        Some(Ok(past)) => {
+            report.findings.extend(past.findings);
+            report.ignored += past.ignored;
+        }
+        Some(Err(error)) => found.errors.push(error),
+        None => {}
+    }
     if whole && report.encrypted > 0 {
         report.findings.extend(drivers(context, &found.facts)?);
     }

@@ -154,7 +154,7 @@ fn each_with<T: Send>(context: &Context, count: usize, workers: usize, work: imp
 }
 
 /// Shown on a terminal only, and not for what is done at once.
-fn progress(context: &Context, count: usize) -> indicatif::ProgressBar {
+pub fn progress(context: &Context, count: usize) -> indicatif::ProgressBar {
     if context.terminal && count > 100 { indicatif::ProgressBar::new(count as u64) } else { indicatif::ProgressBar::hidden() }
 }
 

@@ -397,7 +397,7 @@ fn status(target: &Target) -> Result<Option<Reason>> {
 }
 
 /// The paths that bound what git chooses.
-struct Among {
+pub(super) struct Among {
     /// The current directory, links resolved, as git's paths are.
     directory: PathBuf,
     roots: Vec<PathBuf>,
@@ -405,7 +405,11 @@ struct Among {
 }
 
 impl Among {
-    fn read(context: &Context, paths: &[OsString]) -> Result<Among> {
+    /// Reads them; without any, all files are among them.
+    ///
+    /// # Errors
+    /// `Generic` (1): a bad glob.
+    pub fn read(context: &Context, paths: &[OsString]) -> Result<Among> {
         let directory = std::fs::canonicalize(&context.directory).unwrap_or_else(|_| context.directory.clone());
         let mut among = Among { directory, roots: Vec::new(), globs: Vec::new() };
         for path in paths {
@@ -418,13 +422,14 @@ impl Among {
         Ok(among)
     }
 
-    fn hold(&self, path: &Path) -> bool {
+    /// Whether a file (absolute, links resolved) is among them.
+    pub fn hold(&self, path: &Path) -> bool {
         let all = self.roots.is_empty() && self.globs.is_empty();
         all || self.roots.iter().any(|root| path.starts_with(root)) || self.globs.iter().any(|glob| glob.matches(&self.name(path)))
     }
 
     /// The path as it is called from here.
-    fn name(&self, path: &Path) -> PathBuf {
+    pub fn name(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.directory).unwrap_or(path).to_owned()
     }
 }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Args;
 use super::base::Base;
+use super::history;
 use crate::cli::context::Context;
 use crate::cli::files::{self, Outcome};
 use crate::cli::flags::Types;
@@ -18,6 +19,8 @@ use crate::config::{self, Rule as CreationRule};
 use crate::datakey;
 use crate::document::{self, Document};
 use crate::error::{Error, Kind, Result};
+use crate::lint::history::version::{Reader, Today};
+use crate::lint::ignore::Ignore;
 use crate::lint::policy::Policy;
 use crate::lint::tree::{Facts, Gatherer};
 use crate::lint::{self, About, Finding, Subject, configuration, ignore, review, verify};
@@ -35,6 +38,8 @@ pub struct Look<'a> {
     keys: Option<(Identities, Vec<String>)>,
     /// What the index holds, by object, with `--staged`.
     staged: HashMap<String, Zeroizing<Vec<u8>>>,
+    /// Reads versions, with `--history`.
+    reader: Option<Reader>,
     /// The revision whose rules count.
     pub base: Option<Base<'a>>,
     /// The configurations that were used, by path, with whether the revision has the same.
@@ -51,8 +56,18 @@ pub struct Looked {
     pub names: Vec<String>,
     /// How many findings exceptions took out.
     pub ignored: usize,
+    /// The encrypted files, with `--history`.
+    pub now: Vec<Now>,
     /// What couldn't be looked at.
     pub errors: Vec<Error>,
+}
+
+/// An encrypted file of today.
+pub struct Now {
+    /// What it says.
+    pub today: Today,
+    /// Absolute.
+    pub path: PathBuf,
 }
 
 /// What became of one file.
@@ -61,6 +76,7 @@ struct One {
     findings: Vec<Finding>,
     facts: Option<Facts>,
     ignored: usize,
+    now: Option<Now>,
 }
 
 /// The rule that counts for a file, wherever it is written.
@@ -116,6 +132,7 @@ impl<'a> Look<'a> {
             gatherer: Gatherer::default(),
             keys,
             staged,
+            reader: args.history.then(|| Reader::new(history::compares(context, args))).transpose()?,
             base,
             used: Mutex::default(),
         })
@@ -127,11 +144,12 @@ impl<'a> Look<'a> {
         let look = &*self;
         let ran =
             files::work(look.context, targets, |target| look.one(target).map(Outcome::Done).map_err(|why| why.in_file(&target.name())));
-        let mut looked = Looked { findings: Vec::new(), facts: Vec::new(), names, ignored: 0, errors: ran.errors };
+        let mut looked = Looked { findings: Vec::new(), facts: Vec::new(), names, ignored: 0, now: Vec::new(), errors: ran.errors };
         for one in ran.done {
             looked.findings.extend(one.findings);
             looked.facts.extend(one.facts);
             looked.ignored += one.ignored;
+            looked.now.extend(one.now);
         }
         looked
     }
@@ -159,24 +177,60 @@ impl<'a> Look<'a> {
 
     fn looked(&self, subject: &Subject<'_>, path: &Path) -> Result<One> {
         let mut findings = lint::check(subject);
+        let mut data_key = None;
         if let Some((identities, order)) = self.keys.as_ref().filter(|_| !subject.conflict)
             && let Some(encrypted) = &subject.encrypted
         {
-            findings.extend(verify::verify(subject, &datakey::unwrap(&encrypted.metadata, identities, order)?));
+            let key = datakey::unwrap(&encrypted.metadata, identities, order)?;
+            let wrong = verify::verify(subject, &key);
+            data_key = Some(key).filter(|_| wrong.is_empty());
+            findings.extend(wrong);
         }
         let (mut ignores, wrong) = ignore::read(subject.name, subject.text);
         findings.extend(wrong);
+        let before = ignores.len();
+        let old = self.heed(&mut ignores, path)?;
         if let Some(base) = &self.base {
-            let old = base.text_of(path)?;
-            let before = ignores.len();
-            ignores.retain(|ignore| old.as_ref().is_some_and(|old| ignore.stands_in(old)));
             if before > ignores.len() {
                 findings.push(review::new_ignores(subject.name, before - ignores.len(), base.revision));
             }
             findings.extend(old.and_then(|old| replaced(&old, subject, base.revision)));
         }
         let ignored = ignore::apply(&ignores, &mut findings);
-        Ok(One { findings, facts: Some(self.gatherer.facts(subject)), ignored })
+        let today = self.reader.as_ref().and_then(|reader| reader.today(subject, data_key.as_ref()));
+        let now = today.map(|today| Now { today, path: path.to_owned() });
+        Ok(One { findings, facts: Some(self.gatherer.facts(subject)), ignored, now })
+    }
+
+    /// With a revision, leaves those exceptions only that it has; its version of the file.
+    fn heed(&self, ignores: &mut Vec<Ignore<'_>>, path: &Path) -> Result<Option<String>> {
+        let Some(base) = &self.base else { return Ok(None) };
+        let old = base.text_of(path)?;
+        ignores.retain(|ignore| old.as_ref().is_some_and(|old| ignore.stands_in(old)));
+        Ok(old)
+    }
+
+    /// Takes out the findings that exceptions in a file are for, and says how many that were.
+    ///
+    /// # Errors
+    /// The file can't be read any more; `Unreadable` (2): git fails.
+    pub fn except(&self, name: &str, path: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
+        if !findings.iter().any(|finding| finding.file == name) {
+            return Ok(0);
+        }
+        let text = Source::File(path.to_owned()).read().map_err(|why| why.in_file(name))?;
+        let (mut ignores, _) = ignore::read(name, &text);
+        self.heed(&mut ignores, path)?;
+        let (mut own, others) = std::mem::take(findings).into_iter().partition(|finding| finding.file == name);
+        let ignored = ignore::apply(&ignores, &mut own);
+        *findings = others;
+        findings.extend(own);
+        Ok(ignored)
+    }
+
+    /// What reads versions, with `--history`.
+    pub fn reader(&mut self) -> Option<Reader> {
+        self.reader.take()
     }
 
     /// Takes out of the findings about one file what exceptions in it are for; says how much that was.
@@ -227,7 +281,7 @@ impl<'a> Look<'a> {
 
 /// Reads a file whose format is known by its name or by its `sops` block; none for any other. A template is one that can't be
 /// read.
-fn read<'t>(name: &str, text: &'t str) -> Option<Result<Document<'t>>> {
+pub fn read<'t>(name: &str, text: &'t str) -> Option<Result<Document<'t>>> {
     let by_name = document::format_by_path(name);
     let format = by_name.or_else(|| Types::default().input(name, text).ok().filter(|format| !format.is_bytes() || is_envelope(text)));
     match format {
@@ -242,7 +296,7 @@ fn is_envelope(text: &str) -> bool {
 }
 
 /// Manifests under the names of template engines, copies and backups.
-fn is_template(name: &str) -> bool {
+pub fn is_template(name: &str) -> bool {
     let file = Path::new(name).file_name().map(|file| file.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     [".yaml", ".yml", ".json"].iter().any(|ending| file.contains(ending)) || [".tpl", ".gotmpl"].iter().any(|ending| file.ends_with(ending))
 }

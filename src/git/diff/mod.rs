@@ -23,10 +23,10 @@ pub mod version;
 use zeroize::Zeroizing;
 
 use crate::document::resolve::Type;
+use crate::kubernetes::Identity;
 use block::BlockChange;
 use calls::Call;
 use sides::Pair;
-use crate::kubernetes::Identity;
 use version::{Version, View};
 
 /// All that differs between two sides.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::values::{self, Compared, Ground, Trust};
 use super::version::{Object, Version, View};
-use crate::kubernetes::Identity;
 use super::{FileChange, ObjectChange, Presence, Read, Saying, What};
+use crate::kubernetes::Identity;
 use crate::seal::mac;
 
 /// An object by its file and its index there.

@@ -2,10 +2,10 @@
 //! overlays make of it is not seen.
 
 use super::calls::{Call, secret_key};
-use crate::kubernetes::Identity;
 use super::{FileChange, ObjectChange, Presence, What};
 use crate::document::{Document, Format, Kind, NONE, NodeId};
 use crate::kubernetes;
+use crate::kubernetes::Identity;
 
 /// A Secret of which something is gone.
 pub struct Gone {

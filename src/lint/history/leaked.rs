@@ -48,8 +48,7 @@ pub fn find(past: &Past<'_>, lineage: &Lineage<'_>) -> Vec<Finding> {
 fn leaks<'p>(olds: &[Old<'p>], now: &Part, selection: &Selection) -> BTreeMap<String, Leak<'p>> {
     let sealed: HashSet<String> =
         now.values.iter().filter(|value| matches!(value.state, State::Sealed(_))).map(|value| now.pairing(value)).collect();
-    let selects =
-        |clear: &Clear| !selection.by_comment() && selection.encrypts(clear.keys.iter().any(|key| selection.matches_key(key)));
+    let selects = |clear: &Clear| !selection.by_comment() && selection.encrypts(clear.keys.iter().any(|key| selection.matches_key(key)));
     let mut leaks: BTreeMap<String, Leak<'p>> = BTreeMap::new();
     for old in olds {
         for (value, clear) in old.part.values.iter().filter_map(in_clear) {
@@ -142,7 +141,8 @@ fn gone(past: &Past<'_>, olds: &[Old<'_>]) -> Vec<Finding> {
     }
     let selection = Selection::of_metadata(block.selector.as_ref());
     let one = |leak: Leak<'_>| {
-        let message = format!("{}this value was in clear in {}; it was encrypted later, and is gone", title(latest.part), versions(past, &leak));
+        let message =
+            format!("{}this value was in clear in {}; it was encrypted later, and is gone", title(latest.part), versions(past, &leak));
         let next = "if it is still used anywhere, change it at its source: who has a clone has it";
         let mut finding = Finding::of_file(&IN_CLEAR_ONCE, past.place(latest.seen), message, next);
         finding.level = leak.level.min(Level::Warning);

@@ -104,16 +104,16 @@ impl Past<'_> {
     fn place(&self, seen: &Seen) -> &str {
         self.places.get(seen.place).map_or("", |place| &place.name)
     }
+}
 
-    /// For each place that is there no more, whether an encrypted file stood there: what it was before that counts, too.
-    pub fn were_sealed(&self) -> Vec<bool> {
-        let mut sealed = vec![false; self.places.len()];
-        for seen in self.seen {
-            let is = self.version(seen).is_some_and(|version| version.block.is_some());
-            sealed[seen.place] |= is && !self.places[seen.place].there;
-        }
-        sealed
+/// For each place that is there no more, whether an encrypted file stood there: what it was before that counts, too.
+pub fn were_sealed(places: &[Place], seen: &[Seen], versions: &[Option<Version>]) -> Vec<bool> {
+    let mut sealed = vec![false; places.len()];
+    for seen in seen {
+        let is = versions[seen.version].as_ref().is_some_and(|version| version.block.is_some());
+        sealed[seen.place] |= is && !places[seen.place].there;
     }
+    sealed
 }
 
 /// What a finding is about, for programs.

@@ -210,7 +210,13 @@ impl Reader {
         version
     }
 
-    fn sealed(&self, subject: &Subject<'_>, document: &Document<'_>, encrypted: &Encrypted, cipher: Option<&Cipher>) -> (Version, Vec<Vec<usize>>) {
+    fn sealed(
+        &self,
+        subject: &Subject<'_>,
+        document: &Document<'_>,
+        encrypted: &Encrypted,
+        cipher: Option<&Cipher>,
+    ) -> (Version, Vec<Vec<usize>>) {
         let taken = Taking { reader: self, document, walk: &encrypted.walk, cipher, encrypted: true };
         let (parts, offsets) = taken.parts(&subject.objects());
         (Version { parts, block: Some(self.block(&encrypted.metadata)) }, offsets)
@@ -237,7 +243,8 @@ impl Reader {
 
     fn block(&self, metadata: &Metadata) -> Block {
         let entries = metadata.groups.iter().flat_map(|group| &group.entries);
-        let wraps = entries.filter_map(|entry| entry.value.get("enc").and_then(Tree::text)).map(|enc| self.hashes.hash_one(&*enc)).collect();
+        let wraps =
+            entries.filter_map(|entry| entry.value.get("enc").and_then(Tree::text)).map(|enc| self.hashes.hash_one(&*enc)).collect();
         Block { recipients: rewrap::recipients(metadata).into_iter().flatten().collect(), wraps, selector: metadata.selector.clone() }
     }
 
