@@ -38,7 +38,7 @@ fn what_flux_decrypts_is_said_with_the_step() {
         ("base/other.yaml", SECRET),
         ("conf.enc.yaml", "password: x-y-z-9\n"),
         ("app.env", "A=b-c-d-9\n"),
-        ("patch.yaml", SECRET),
+        ("patch.yaml", &SECRET.replace("name: app", "name: plain")),
     ];
     let sandbox = tree(
         &files,

@@ -13,9 +13,10 @@ pack() {
     local name=$1
     shift
     mkdir -p "$work/$name/home"
-    HOME=$work/$name/home "$program" helm install-plugin --directory "$work/$name/plugins" "$@" >/dev/null
-    tar --create --gzip --dereference --sort=name --owner=0 --group=0 --mtime=@0 --directory "$work/$name/plugins" \
-        --file "$to/kveil-$name-linux-amd64.tar.gz" .
+    # Whatever Helm the machine has isn't the one that the archive is for.
+    HOME=$work/$name/home "$program" helm install-plugin --helm false --directory "$work/$name/plugins" "$@" >/dev/null
+    tar --create --gzip --dereference --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@0 \
+        --directory "$work/$name/plugins" --file "$to/kveil-$name-linux-amd64.tar.gz" .
 }
 
 pack helm-plugins

@@ -139,7 +139,11 @@ impl Replay<'_> {
 
     /// The kustomization of a folder.
     fn kustomization(&self, folder: &Path) -> Option<(Zeroizing<String>, PathBuf)> {
-        KUSTOMIZATIONS.iter().map(|name| folder.join(name)).find_map(|path| Some((self.tree.read(&path)?, path)))
+        self.kustomizations(folder).next()
+    }
+
+    fn kustomizations(&self, folder: &Path) -> impl Iterator<Item = (Zeroizing<String>, PathBuf)> {
+        KUSTOMIZATIONS.iter().map(|name| folder.join(name)).filter_map(|path| Some((self.tree.read(&path)?, path)))
     }
 
     fn generated(&mut self, folder: &Path) {
@@ -160,6 +164,11 @@ impl Replay<'_> {
             return given.into_iter().chain(known.iter().cloned()).collect();
         }
         self.seen.insert(place.clone(), Vec::new());
+        let second = self.kustomizations(folder).nth(1).map(|(_, path)| path);
+        if let Some(second) = second {
+            let trouble = Trouble::new(Cause::Kustomization, "the folder has another kustomization beside it", "keep one of them");
+            self.tell(&second, "the kustomization itself", Some(trouble));
+        }
         let before = given.len();
         let objects = match self.kustomization(folder) {
             Some((text, path)) => match whole(&text) {

@@ -78,11 +78,11 @@ fn object(document: &Document<'_>, root: NodeId) -> Option<Trouble> {
         let text = "a document that is encrypted isn't an object with apiVersion and kind in clear";
         return trouble(text.to_owned(), "a Helm values file or a dotenv file goes through secretGenerator");
     };
-    let title = printable(&object.title());
     let hidden = |key: &&str| document.get(root, key).is_some_and(|id| holds_token(document, id));
     if let Some(place) = ["apiVersion", "kind", "metadata"].into_iter().find(hidden) {
-        return trouble(format!("{place} of {title} is encrypted, which kustomize reads"), REGEX);
+        return trouble(format!("{place} of an object is encrypted, which kustomize reads and changes"), REGEX);
     }
+    let title = printable(&object.title());
     if object.kind.ends_with("List") && document.get(root, "items").is_some() {
         return trouble(
             format!("{title}: kustomize takes a List apart and drops its sops block"),

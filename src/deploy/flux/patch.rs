@@ -4,16 +4,24 @@ use super::object::Sealed;
 use crate::document::value::Value;
 use crate::document::{NONE, yaml};
 
+const KEY: &str = "operations";
+
 /// Whether a patch puts a value into an encrypted field of the object. `target` is the entry's own; without one the patch says itself
 /// what it is for.
 pub fn adds_clear(text: &str, target: Option<&Value>, sealed: &Sealed) -> bool {
-    let Ok(document) = yaml::parse(text) else { return false };
-    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
-    let mut patches = roots.filter_map(|root| Value::of(&document, root).ok());
-    patches.any(|patch| match target {
-        Some(target) => fits(target, sealed) && touches(&patch, sealed),
-        None => is_of(&patch, sealed) && touches(&patch, sealed),
-    })
+    let chosen = |patch: &Value| target.map_or_else(|| is_of(patch, sealed), |target| fits(target, sealed));
+    documents(text).iter().any(|patch| chosen(patch) && touches(patch, sealed))
+}
+
+/// The objects of a patch, or its list of operations: as SOPS reads YAML, a list has to stand under a key.
+fn documents(text: &str) -> Vec<Value> {
+    let read = |text: &str| {
+        let document = yaml::parse(text).ok()?;
+        let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
+        Some(roots.filter_map(|root| Value::of(&document, root).ok()).collect::<Vec<_>>())
+    };
+    let below_key = || format!("{KEY}:\n  {}", text.replace('\n', "\n  "));
+    read(text).or_else(|| read(&below_key()).map(|found| found.iter().filter_map(|map| map.get(KEY).cloned()).collect())).unwrap_or_default()
 }
 
 /// Whether a target chooses the object: kind and name as they are; patterns and labels are left to kustomize.
