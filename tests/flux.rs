@@ -130,3 +130,86 @@ fn the_key_comes_from_a_file_or_a_pipe() {
     }
     assert_eq!(sandbox.kveil(["flux", "secret", IDENTITY_1]).run().code, 2);
 }
+
+/// A repository with two Kustomizations of Flux, of which one decrypts, and a folder of its own for each.
+fn repository() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.shell("git init -q").run().ok();
+    let of = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {{name: {name}}}\nspec:\n  path: ./apps/{name}\n{rest}"
+        )
+    };
+    sandbox.write("clusters/one.yaml", of("one", "  decryption: {provider: sops}\n"));
+    sandbox.write("clusters/two.yaml", of("two", ""));
+    for app in ["one", "two"] {
+        let file = format!("apps/{app}/c.yaml");
+        sandbox.write(&file, "password: hunter2-x\n");
+        sandbox.sops(["--encrypt", "--in-place", "--age", RECIPIENT_1, &file]).run().ok();
+        sandbox.write(&format!("apps/{app}/kustomization.yaml"), "configMapGenerator: [{name: a, files: [c.yaml]}]\n");
+    }
+    sandbox
+}
+
+/// File and rule of each finding of Flux's.
+fn found(sandbox: &Sandbox, arguments: &[&str], folder: &str) -> Vec<(String, String)> {
+    let done = sandbox.kveil(["check", "--target", "flux", "--format", "json"]).args(arguments).within(sandbox.path(folder)).run();
+    let report: serde_json::Value = serde_json::from_slice(&done.out).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let all = report["findings"].as_array().unwrap().iter().map(|finding| (text(&finding["file"]), text(&finding["rule"])));
+    let flux: Vec<_> = all.filter(|(_, rule)| rule.starts_with("KV5")).collect();
+    assert_eq!(done.code, i32::from(!flux.is_empty()), "{}", done.err);
+    flux
+}
+
+#[test]
+fn check_begins_where_kustomizations_of_flux_point() {
+    let sandbox = repository();
+    let one = |name: &str| vec![(name.to_owned(), "KV501".to_owned())];
+    assert_eq!(found(&sandbox, &[], ""), one("apps/one/c.yaml"));
+    assert_eq!(found(&sandbox, &["../clusters"], "apps"), one("one/c.yaml"));
+    // Without one among the files, the folder itself.
+    assert_eq!(found(&sandbox, &["apps/two"], ""), one("apps/two/c.yaml"));
+    assert_eq!(found(&sandbox, &["."], "apps/two"), one("c.yaml"));
+    let plain = sandbox.kveil(["check"]).run().text();
+    assert!(!plain.contains("KV5"), "{plain}");
+    assert_eq!(sandbox.kveil(["check", "--target", "flux", "--staged"]).run().code, 2);
+    let sarif = sandbox.kveil(["check", "--target", "flux", "--format", "sarif"]).run();
+    assert!(String::from_utf8(sarif.out).unwrap().contains("\"KV501\""));
+}
+
+#[test]
+fn every_rule_of_flux_fires() {
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str);
+    let disabled = SECRET.replace("  name: app\n", "  name: app\n  annotations: {kustomize.toolkit.fluxcd.io/decrypt: disabled}\n");
+    let large = format!("#{}\nA=b-c-d-9\n", "x".repeat(6 << 20));
+    let inline = "resources: [s.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: app}\n    data: {a: Yg==}\n    stringData: {a: b}\n";
+    let cases: [Case<'_>; 8] = [
+        ("KV501", &[("c.yaml", "password: x\n")], "configMapGenerator: [{name: a, files: [c.yaml]}]\n"),
+        ("KV502", &[("c.enc.yaml", "password: x\n")], "secretGenerator: [{name: a, files: [config=c.enc.yaml]}]\n"),
+        ("KV503", &[("values.yaml", "password: x\n")], "resources: [values.yaml]\n"),
+        ("KV504", &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  n: 5\n")], "resources: [s.yaml]\n"),
+        ("KV505", &[("app.env", &large)], "secretGenerator: [{name: a, envs: [app.env]}]\n"),
+        ("KV506", &[("s.yaml", &disabled)], "resources: [s.yaml]\n"),
+        ("KV507", &[("s.yaml", SECRET)], inline),
+        ("KV508", &[("a/s.yaml", SECRET)], "resources: [a]\n"),
+    ];
+    for (rule, files, kustomization) in cases {
+        let found = found(&tree(files, kustomization), &[], "");
+        assert!(found.len() == 1 && found[0].1 == rule, "{rule}: {found:?}");
+    }
+}
+
+#[test]
+fn exceptions_and_stronger_rules_count_for_flux_too() {
+    let sandbox = repository();
+    let text = String::from_utf8(sandbox.read("apps/one/c.yaml")).unwrap();
+    sandbox.write("apps/one/c.yaml", format!("# kveil-ignore: KV501 it is read by our own program\n{text}"));
+    assert_eq!(found(&sandbox, &[], ""), []);
+    // What another rule says of an object isn't said twice.
+    let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  stringData: {p: q-r-s}\n";
+    let sandbox = tree(&[("s.yaml", list)], "resources: [s.yaml]\n");
+    let done = sandbox.kveil(["check", "--target", "flux"]).run();
+    let text = String::from_utf8(done.out).unwrap();
+    assert!(done.code == 1 && text.contains("KV318") && !text.contains("KV503"), "{text}");
+}

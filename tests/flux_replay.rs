@@ -44,8 +44,16 @@ const CASES: &[Case] = &[
         files: &[
             ("s.yaml", SECRET, K8S),
             ("base/other.yaml", OTHER, K8S),
-            ("two.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {k: aHVudGVyMg==}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: b}\nstringData: {k: hunter3}\n", K8S),
-            ("s.json", "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {\"name\": \"j\"}, \"stringData\": {\"k\": \"hunter4\"}}", K8S),
+            (
+                "two.yaml",
+                "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {k: aHVudGVyMg==}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: b}\nstringData: {k: hunter3}\n",
+                K8S,
+            ),
+            (
+                "s.json",
+                "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {\"name\": \"j\"}, \"stringData\": {\"k\": \"hunter4\"}}",
+                K8S,
+            ),
             ("conf.enc.yaml", TREE, ""),
             ("base/app.env", "A=b-c-d-9\nB=\n", ""),
             ("base/envs", "C=d\n", "--input-type dotenv --output-type dotenv"),
@@ -64,13 +72,48 @@ const CASES: &[Case] = &[
             ),
         ],
     },
-    Case { name: "files of a ConfigMap", verdict: Not, files: &[("c.yaml", FLAT, "")], plain: &[("kustomization.yaml", "configMapGenerator: [{name: a, files: [c.yaml]}]\n")] },
-    Case { name: "a key without an ending", verdict: Not, files: &[("c.yaml", FLAT, "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config=c.yaml]}]\n")] },
-    Case { name: "YAML under a key of JSON", verdict: Decrypted, files: &[("c.yaml", TREE, "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config.json=c.yaml]}]\n")] },
-    Case { name: "dotenv under a key of YAML", verdict: Decrypted, files: &[("c.env", "A=b-c-d\n", "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config.yaml=c.env]}]\n")] },
-    Case { name: "flat YAML under a key of dotenv", verdict: Decrypted, files: &[("c.yaml", FLAT, "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [a.env=c.yaml]}]\n")] },
-    Case { name: "a tree under a key of dotenv", verdict: Not, files: &[("c.yaml", TREE, "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [a.env=c.yaml]}]\n")] },
-    Case { name: "a JSON tree without an ending", verdict: Not, files: &[("c.json", "{\"a\": {\"b\": \"hunter2\"}}", "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config=c.json]}]\n")] },
+    Case {
+        name: "files of a ConfigMap",
+        verdict: Not,
+        files: &[("c.yaml", FLAT, "")],
+        plain: &[("kustomization.yaml", "configMapGenerator: [{name: a, files: [c.yaml]}]\n")],
+    },
+    Case {
+        name: "a key without an ending",
+        verdict: Not,
+        files: &[("c.yaml", FLAT, "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config=c.yaml]}]\n")],
+    },
+    Case {
+        name: "YAML under a key of JSON",
+        verdict: Decrypted,
+        files: &[("c.yaml", TREE, "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config.json=c.yaml]}]\n")],
+    },
+    Case {
+        name: "dotenv under a key of YAML",
+        verdict: Decrypted,
+        files: &[("c.env", "A=b-c-d\n", "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config.yaml=c.env]}]\n")],
+    },
+    Case {
+        name: "flat YAML under a key of dotenv",
+        verdict: Decrypted,
+        files: &[("c.yaml", FLAT, "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [a.env=c.yaml]}]\n")],
+    },
+    Case {
+        name: "a tree under a key of dotenv",
+        verdict: Not,
+        files: &[("c.yaml", TREE, "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [a.env=c.yaml]}]\n")],
+    },
+    Case {
+        name: "a JSON tree without an ending",
+        verdict: Not,
+        files: &[("c.json", "{\"a\": {\"b\": \"hunter2\"}}", "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config=c.json]}]\n")],
+    },
     Case {
         name: "binary under a key of YAML",
         verdict: Else,
@@ -83,8 +126,18 @@ const CASES: &[Case] = &[
         files: &[("c", "{\"x\": \"hunter2\"}\n", "--input-type binary --output-type binary")],
         plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [config.json=c]}]\n")],
     },
-    Case { name: "YAML as envs", verdict: Else, files: &[("c.yaml", FLAT, "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, envs: [c.yaml]}]\n")] },
-    Case { name: "the old field env", verdict: Not, files: &[("c.env", "A=b-c-d\n", "")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, env: c.env}]\n")] },
+    Case {
+        name: "YAML as envs",
+        verdict: Else,
+        files: &[("c.yaml", FLAT, "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, envs: [c.yaml]}]\n")],
+    },
+    Case {
+        name: "the old field env",
+        verdict: Not,
+        files: &[("c.env", "A=b-c-d\n", "")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, env: c.env}]\n")],
+    },
     Case {
         name: "a generator of a base under the old field bases",
         verdict: Decrypted,
@@ -101,7 +154,10 @@ const CASES: &[Case] = &[
         name: "a strategic merge in the old field",
         verdict: Else,
         files: &[("p.yaml", SECRET, K8S)],
-        plain: &[("m.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\n"), ("kustomization.yaml", "resources: [m.yaml]\npatchesStrategicMerge: [p.yaml]\n")],
+        plain: &[
+            ("m.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\n"),
+            ("kustomization.yaml", "resources: [m.yaml]\npatchesStrategicMerge: [p.yaml]\n"),
+        ],
     },
     Case {
         name: "the same over values in clear",
@@ -125,14 +181,21 @@ const CASES: &[Case] = &[
         name: "a patch of an encrypted object, over a base",
         verdict: Not,
         files: &[("b/s.yaml", SECRET, K8S)],
-        plain: &[("p.yaml", PLAIN), ("b/kustomization.yaml", "resources: [s.yaml]\nnamePrefix: x-\n"), ("kustomization.yaml", "resources: [b]\npatches: [{path: p.yaml, target: {kind: Secret, name: app}}]\n")],
+        plain: &[
+            ("p.yaml", PLAIN),
+            ("b/kustomization.yaml", "resources: [s.yaml]\nnamePrefix: x-\n"),
+            ("kustomization.yaml", "resources: [b]\npatches: [{path: p.yaml, target: {kind: Secret, name: app}}]\n"),
+        ],
     },
     Case {
         name: "a component's patch of an encrypted object",
         verdict: Not,
         files: &[("s.yaml", SECRET, K8S)],
         plain: &[
-            ("c/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- patch: |-\n    - op: add\n      path: /stringData/x\n      value: yes-9\n  target: {kind: Secret}\n"),
+            (
+                "c/kustomization.yaml",
+                "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- patch: |-\n    - op: add\n      path: /stringData/x\n      value: yes-9\n  target: {kind: Secret}\n",
+            ),
             ("kustomization.yaml", "resources: [s.yaml]\ncomponents: [c]\n"),
         ],
     },
@@ -149,7 +212,13 @@ const CASES: &[Case] = &[
         name: "another object's patch",
         verdict: Decrypted,
         files: &[("s.yaml", SECRET, K8S)],
-        plain: &[("o.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: o}\n"), ("kustomization.yaml", "resources: [s.yaml, o.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: o}\n    stringData: {a: b}\n")],
+        plain: &[
+            ("o.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: o}\n"),
+            (
+                "kustomization.yaml",
+                "resources: [s.yaml, o.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: o}\n    stringData: {a: b}\n",
+            ),
+        ],
     },
     Case {
         name: "an operation in JSON on an encrypted object",
@@ -170,34 +239,139 @@ const CASES: &[Case] = &[
         name: "an inline patch with ciphertext",
         verdict: Not,
         files: &[],
-        plain: &[("m.yaml", PLAIN), ("kustomization.yaml", "resources: [m.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: app}\n    stringData: {a: 'ENC[AES256_GCM,data:rRgrDQ==,iv:CJQnTYkxkTuP+91dXJKmyvLY4rfJl5TJPFsyMYMgQz0=,tag:JkLZyAEhjWcFCEFb9G+7VA==,type:str]'}\n")],
+        plain: &[
+            ("m.yaml", PLAIN),
+            (
+                "kustomization.yaml",
+                "resources: [m.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: app}\n    stringData: {a: 'ENC[AES256_GCM,data:rRgrDQ==,iv:CJQnTYkxkTuP+91dXJKmyvLY4rfJl5TJPFsyMYMgQz0=,tag:JkLZyAEhjWcFCEFb9G+7VA==,type:str]'}\n",
+            ),
+        ],
     },
     Case {
         name: "a list",
         verdict: Not,
-        files: &[("s.yaml", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  stringData: {p: q-r-s}\n", K8S)],
+        files: &[(
+            "s.yaml",
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  stringData: {p: q-r-s}\n",
+            K8S,
+        )],
         plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
     },
-    Case { name: "a number in a Secret", verdict: Not, files: &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {n: 5}\n", K8S)], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "another kind with a number", verdict: Decrypted, files: &[("s.yaml", "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a}\nspec: {token: hunter2, port: 5}\n", "--encrypted-regex ^spec$")], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "a ConfigMap", verdict: Decrypted, files: &[("s.yaml", MAP, K8S)], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "the default rule on an object", verdict: Else, files: &[("s.yaml", SECRET, "")], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "all but the names of an object", verdict: Decrypted, files: &[("s.yaml", SECRET, "--unencrypted-regex ^(apiVersion|kind|metadata)$")], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "a suffix", verdict: Decrypted, files: &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {x_secret: hunter2, user: alice}\n", "--encrypted-suffix _secret")], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "comments that decide", verdict: Not, files: &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  # secret\n  x: hunter2\n  user: alice\n", "--encrypted-comment-regex secret")], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "comments that decide in a file of a generator", verdict: Decrypted, files: &[("c.yaml", "# secret\nx: hunter2\nuser: alice\n", "--encrypted-comment-regex secret")], plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [c.yaml]}]\n")] },
-    Case { name: "a rule of .sops.yaml", verdict: Decrypted, files: &[("s.enc.yaml", SECRET, "--config .sops.yaml")], plain: &[(".sops.yaml", "creation_rules:\n- path_regex: never\n- path_regex: \\.enc\\.ya?ml$\n  encrypted_regex: ^(stringData|never)$\n  mac_only_encrypted: true\n  age: age1av6p2hqexw2pns6mrpvn75e4a6rcfc8qqu4zt6eatgrz94744d2qxdhljc\n"), ("kustomization.yaml", "resources: [s.enc.yaml]\n")] },
-    Case { name: "opted out", verdict: Not, files: &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a, annotations: {kustomize.toolkit.fluxcd.io/decrypt: Disabled}}\nstringData: {x: hunter2}\n", K8S)], plain: &[("kustomization.yaml", "resources: [s.yaml]\n")] },
-    Case { name: "no object", verdict: Not, files: &[("values.yaml", FLAT, "")], plain: &[("kustomization.yaml", "resources: [values.yaml]\n")] },
+    Case {
+        name: "a number in a Secret",
+        verdict: Not,
+        files: &[("s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {n: 5}\n", K8S)],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "another kind with a number",
+        verdict: Decrypted,
+        files: &[(
+            "s.yaml",
+            "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a}\nspec: {token: hunter2, port: 5}\n",
+            "--encrypted-regex ^spec$",
+        )],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "a ConfigMap",
+        verdict: Decrypted,
+        files: &[("s.yaml", MAP, K8S)],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "the default rule on an object",
+        verdict: Else,
+        files: &[("s.yaml", SECRET, "")],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "all but the names of an object",
+        verdict: Decrypted,
+        files: &[("s.yaml", SECRET, "--unencrypted-regex ^(apiVersion|kind|metadata)$")],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "a suffix",
+        verdict: Decrypted,
+        files: &[(
+            "s.yaml",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {x_secret: hunter2, user: alice}\n",
+            "--encrypted-suffix _secret",
+        )],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "comments that decide",
+        verdict: Not,
+        files: &[(
+            "s.yaml",
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  # secret\n  x: hunter2\n  user: alice\n",
+            "--encrypted-comment-regex secret",
+        )],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "comments that decide in a file of a generator",
+        verdict: Decrypted,
+        files: &[("c.yaml", "# secret\nx: hunter2\nuser: alice\n", "--encrypted-comment-regex secret")],
+        plain: &[("kustomization.yaml", "secretGenerator: [{name: a, files: [c.yaml]}]\n")],
+    },
+    Case {
+        name: "a rule of .sops.yaml",
+        verdict: Decrypted,
+        files: &[("s.enc.yaml", SECRET, "--config .sops.yaml")],
+        plain: &[
+            (
+                ".sops.yaml",
+                "creation_rules:\n- path_regex: never\n- path_regex: \\.enc\\.ya?ml$\n  encrypted_regex: ^(stringData|never)$\n  mac_only_encrypted: true\n  age: age1av6p2hqexw2pns6mrpvn75e4a6rcfc8qqu4zt6eatgrz94744d2qxdhljc\n",
+            ),
+            ("kustomization.yaml", "resources: [s.enc.yaml]\n"),
+        ],
+    },
+    Case {
+        name: "opted out",
+        verdict: Not,
+        files: &[(
+            "s.yaml",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a, annotations: {kustomize.toolkit.fluxcd.io/decrypt: Disabled}}\nstringData: {x: hunter2}\n",
+            K8S,
+        )],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n")],
+    },
+    Case {
+        name: "no object",
+        verdict: Not,
+        files: &[("values.yaml", FLAT, "")],
+        plain: &[("kustomization.yaml", "resources: [values.yaml]\n")],
+    },
     Case {
         name: "no kustomization",
         verdict: Decrypted,
         files: &[("a/s.yaml", SECRET, K8S), ("b/o.yaml", OTHER, K8S), ("b/values.yaml", FLAT, ""), ("app.env", "A=b-c-d\n", "")],
-        plain: &[("b/kustomization.yaml", "resources: [o.yaml]\n"), (".sops.yaml", "creation_rules:\n- age: age1av6p2hqexw2pns6mrpvn75e4a6rcfc8qqu4zt6eatgrz94744d2qxdhljc\n")],
+        plain: &[
+            ("b/kustomization.yaml", "resources: [o.yaml]\n"),
+            (".sops.yaml", "creation_rules:\n- age: age1av6p2hqexw2pns6mrpvn75e4a6rcfc8qqu4zt6eatgrz94744d2qxdhljc\n"),
+        ],
     },
-    Case { name: "no kustomization, and values of a chart", verdict: Not, files: &[("a/s.yaml", SECRET, K8S), ("values.yaml", FLAT, "")], plain: &[] },
-    Case { name: "no kustomization in a folder", verdict: Not, files: &[("a/s.yaml", SECRET, K8S)], plain: &[("kustomization.yaml", "resources: [a]\n")] },
-    Case { name: "two kustomizations", verdict: Not, files: &[("s.yaml", SECRET, K8S)], plain: &[("kustomization.yaml", "resources: [s.yaml]\n"), ("kustomization.yml", "resources: []\n")] },
+    Case {
+        name: "no kustomization, and values of a chart",
+        verdict: Not,
+        files: &[("a/s.yaml", SECRET, K8S), ("values.yaml", FLAT, "")],
+        plain: &[],
+    },
+    Case {
+        name: "no kustomization in a folder",
+        verdict: Not,
+        files: &[("a/s.yaml", SECRET, K8S)],
+        plain: &[("kustomization.yaml", "resources: [a]\n")],
+    },
+    Case {
+        name: "two kustomizations",
+        verdict: Not,
+        files: &[("s.yaml", SECRET, K8S)],
+        plain: &[("kustomization.yaml", "resources: [s.yaml]\n"), ("kustomization.yml", "resources: []\n")],
+    },
 ];
 
 /// A tree with its encrypted files.
@@ -275,7 +449,8 @@ impl Flux<'_> {
             if values.is_file() {
                 return Err("no object".to_owned());
             }
-            let create = format!("cd '{}' && {} create --autodetect --recursive", self.root.display(), tool("kustomize").unwrap().display());
+            let create =
+                format!("cd '{}' && {} create --autodetect --recursive", self.root.display(), tool("kustomize").unwrap().display());
             self.sandbox.shell(&create).run().ok();
         }
         self.sources(&self.root)?;
@@ -332,7 +507,11 @@ impl Flux<'_> {
         for (field, encoded) in [("data", true), ("stringData", false)].into_iter().filter(|_| is_secret) {
             for (key, value) in whole[field].as_object().into_iter().flatten() {
                 let text = value.as_str().ok_or_else(|| format!("{field}.{key} is no string"))?;
-                let bytes = if encoded { STANDARD.decode_to_vec(text.replace('\n', "")).map_err(|why| format!("{field}.{key}: {why}"))? } else { text.into() };
+                let bytes = if encoded {
+                    STANDARD.decode_to_vec(text.replace('\n', "")).map_err(|why| format!("{field}.{key}: {why}"))?
+                } else {
+                    text.into()
+                };
                 let shown = String::from_utf8_lossy(&bytes).into_owned();
                 out.push_str(&shown);
                 for (format, _) in MARKERS.iter().filter(|(_, marker)| encoded && !opted_out && shown.contains(marker)) {
@@ -358,7 +537,8 @@ fn json(value: &Yaml) -> String {
     let string = |text: &str| serde_json::to_string(text).unwrap();
     match value {
         Yaml::Hash(map) => {
-            let entries: Vec<String> = map.iter().map(|(key, value)| format!("{}: {}", string(key.as_str().unwrap()), json(value))).collect();
+            let entries: Vec<String> =
+                map.iter().map(|(key, value)| format!("{}: {}", string(key.as_str().unwrap()), json(value))).collect();
             format!("{{{}}}", entries.join(", "))
         }
         Yaml::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),

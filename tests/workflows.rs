@@ -75,3 +75,40 @@ fn a_release_is_pinned_by_its_checksums_again_and_again() {
     }
     assert_eq!(std::fs::read(&action).unwrap(), before);
 }
+
+/// The archives of Helm plugins, as the release packs them, with a Helm in the `PATH`.
+fn archives(sandbox: &Sandbox, to: &str, umask: &str) {
+    let script = root().join(".github/release/plugins.sh");
+    sandbox.shell(&format!("umask {umask}; mkdir {to} && bash {} program/kveil {to}", script.display())).run().ok();
+}
+
+#[test]
+fn the_archives_hold_what_is_installed_and_any_helm_takes_it() {
+    let (Some(helm3), Some(helm4)) = (tool("helm3"), tool("helm4")) else { return };
+    let sandbox = Sandbox::new();
+    let bin = sandbox.home().parent().unwrap().join("bin");
+    // The runner of the release has Helm 3.
+    sandbox::link(&helm3, &bin.join("helm"));
+    // A program with all that a debugger needs is six times as large.
+    sandbox
+        .shell("mkdir program && { strip -o program/kveil \"$(command -v kveil)\" || cp \"$(command -v kveil)\" program/kveil; }")
+        .run()
+        .ok();
+    archives(&sandbox, "one", "022");
+    archives(&sandbox, "two", "077");
+    for (name, flags, helm) in [("helm-plugins", "", &helm3), ("helm4-plugins", "--helm4-only --helm false", &helm4)] {
+        let file = format!("kveil-{name}-linux-amd64.tar.gz");
+        assert!(sandbox.read(&format!("one/{file}")) == sandbox.read(&format!("two/{file}")), "{name} isn't reproducible");
+        let install = format!(
+            "mkdir {name} && tar xzf one/{file} -C {name} && program/kveil helm install-plugin --directory {name}-want/plugins {flags}"
+        );
+        sandbox.shell(&install).run().ok();
+        // A copy of the program stands where the installation has a link to it.
+        sandbox.shell(&format!("diff -r {name} {name}-want/plugins")).run().ok();
+        let list =
+            format!("for folder in {name}/*; do {0} plugin install \"$PWD/$folder\" || exit; done >&2; {0} plugin list", helm.display());
+        let listed = sandbox.shell(&list).env("HOME", sandbox.path(&format!("home-{name}"))).run().text();
+        let count = std::fs::read_dir(sandbox.path(name)).unwrap().count();
+        assert_eq!(listed.lines().filter(|line| line.starts_with("kveil")).count(), count, "{listed}");
+    }
+}

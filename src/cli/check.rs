@@ -15,6 +15,7 @@ use super::context::Context;
 use super::flags::{Common, DecryptionOrder};
 use super::paths::{Mode, Paths, Targets};
 use super::report;
+use crate::deploy::actions::commands;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::setup::{Configuration, Scope};
@@ -231,8 +232,6 @@ fn written(form: &Form, report: &Report, actions: bool) -> Result<String> {
     if !actions || form.name != "text" {
         return Ok(text);
     }
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|_| Error::new(Kind::Generic, "the system gives no random numbers"))?;
-    let word = random.iter().fold(String::new(), |word, byte| format!("{word}{byte:02x}"));
+    let word = commands::nonce()?;
     Ok(format!("::stop-commands::{word}\n{}::{word}::\n", text.replace("##[", "# #[")))
 }

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Types};
 use super::settings::Configs;
 use super::{files, identities, report};
+use crate::deploy::actions::commands;
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::git::diff::output::{Output, output};
@@ -164,7 +165,12 @@ fn tell(context: &Context, output: &Output, differences: &Differences) -> Result
     let text = (output.write)(differences, context.colour_out);
     let text = if output.name == "json" { format!("{}\n", report::json(&text)) } else { text };
     let in_actions = context.environment.var("GITHUB_ACTIONS").is_some();
-    report::data(if in_actions { tamed(&text, output.name == "json") } else { text }.as_bytes())?;
+    let text = match in_actions {
+        true if output.name == "json" => commands::tamed_json(&text),
+        true => commands::tamed_text(&text),
+        false => Zeroizing::new(text),
+    };
+    report::data(text.as_bytes())?;
     let unopened = differences.files.iter().filter(|file| file.view == View::NoIdentity).count();
     if unopened > 0 {
         report::note(context, &format!("no identity at hand opens {}: the keyless view", count(unopened)));
@@ -177,25 +183,4 @@ fn tell(context: &Context, output: &Output, differences: &Differences) -> Result
 
 fn count(files: usize) -> String {
     format!("{files} file{}", if files == 1 { "" } else { "s" })
-}
-
-/// The runner of GitHub takes a line that begins with `::`, and `##[` anywhere, for a command of its own.
-fn tamed(text: &str, json: bool) -> String {
-    let text = text.replace("##[", if json { "##\\u005b" } else { "##\\[" });
-    let line = |line: &str| {
-        let inner = line.trim_start();
-        if inner.starts_with("::") { format!("{}\\{inner}", &line[..line.len() - inner.len()]) } else { line.to_owned() }
-    };
-    text.split_inclusive('\n').map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_runner_finds_no_command_in_a_name() {
-        assert_eq!(tamed("::a\n  ::b\nc::d ##[e]\n", false), "\\::a\n  \\::b\nc::d ##\\[e]\n");
-        assert_eq!(tamed("{\"a\":\"##[e]\"}\n", true), "{\"a\":\"##\\u005be]\"}\n");
-    }
 }

@@ -33,9 +33,10 @@ pub fn check(context: &Context, look: &Look<'_>, paths: &Paths, top: &Path, look
             }
         }
     }
-    let root = real(context, top);
+    let (root, here) = (real(context, top), real(context, Path::new(".")));
     for (path, fates) in found {
-        let beside = || path.strip_prefix(&root).map_or_else(|_| path.clone(), |inside| cleaned(&top.join(inside)));
+        let below = || path.strip_prefix(&here).map(Path::to_owned).ok();
+        let beside = || below().unwrap_or_else(|| path.strip_prefix(&root).map_or_else(|_| path.clone(), |inside| top.join(inside)));
         let name = names.get(&path).cloned().unwrap_or_else(|| beside().display().to_string());
         let told = looked.findings.iter().any(|finding| finding.file == name && TOLD.iter().any(|rule| rule.id == finding.rule.id));
         let mut findings: Vec<lint::Finding> = fates.iter().filter_map(|fate| lint::flux::finding(fate, &name)).collect();

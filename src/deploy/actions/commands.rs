@@ -132,6 +132,19 @@ pub fn tamed(line: &str) -> Zeroizing<String> {
     out
 }
 
+/// As [`tamed`], all lines of a text.
+pub fn tamed_text(text: &str) -> Zeroizing<String> {
+    // Room for the worst case of each line.
+    let mut out = Zeroizing::new(String::with_capacity(2 * text.len() + 2));
+    text.split_inclusive('\n').for_each(|line| out.push_str(&tamed(line)));
+    out
+}
+
+/// JSON in which the runner finds no command: none of its lines begins with `::`, and strings may hold the other mark.
+pub fn tamed_json(json: &str) -> Zeroizing<String> {
+    Zeroizing::new(json.replace("##[", "##\\u005b"))
+}
+
 /// A name with its value as the runner's files take it: `name<<delimiter`, the value, the delimiter.
 ///
 /// # Errors
@@ -177,6 +190,10 @@ mod tests {
         assert_eq!(*tamed("a ##[add-mask]b ##[c\n"), "a ##\\[add-mask]b ##\\[c\n");
         assert_eq!(*tamed("progress\r::stop-commands::x"), "progress\n\\::stop-commands::x\n");
         assert_eq!(*tamed("plain::text"), "plain::text\n");
+        assert_eq!(*tamed("x\r\n"), "x\n");
+        assert_eq!(*tamed_text("::a\r\n  ::b\r\nc::d ##[e]\n"), "\\::a\n  \\::b\nc::d ##\\[e]\n");
+        assert_eq!(*tamed_text(""), "");
+        assert_eq!(*tamed_json("{\"a\":\"##[e]\"}\n"), "{\"a\":\"##\\u005be]\"}\n");
     }
 
     #[test]

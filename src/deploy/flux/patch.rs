@@ -21,7 +21,9 @@ fn documents(text: &str) -> Vec<Value> {
         Some(roots.filter_map(|root| Value::of(&document, root).ok()).collect::<Vec<_>>())
     };
     let below_key = || format!("{KEY}:\n  {}", text.replace('\n', "\n  "));
-    read(text).or_else(|| read(&below_key()).map(|found| found.iter().filter_map(|map| map.get(KEY).cloned()).collect())).unwrap_or_default()
+    read(text)
+        .or_else(|| read(&below_key()).map(|found| found.iter().filter_map(|map| map.get(KEY).cloned()).collect()))
+        .unwrap_or_default()
 }
 
 /// Whether a target chooses the object: kind and name as they are; patterns and labels are left to kustomize.
