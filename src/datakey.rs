@@ -431,6 +431,21 @@ mod tests {
         assert_eq!(order(&["kms", " hc_vault"]), ["kms", "kms", "pgp", "age", "gcp_kms", "hckms", "azure_kv", "hc_vault"]);
     }
 
+    /// No runtime, no thread, no TLS for those who have an identity at hand.
+    #[cfg(feature = "network")]
+    #[test]
+    fn the_network_isnt_set_up_for_identities_of_this_machine() {
+        let mut file = metadata(ALL_KINDS);
+        let data_key = DataKey::generate().unwrap();
+        let here = wrap_groups([(data_key.bytes().as_slice(), [recipient(0)].as_slice())].into_iter(), &holding(&[])).unwrap();
+        file.groups[0].entries.extend(here.into_iter().flat_map(|group| group.entries));
+        let identities = holding(&[0]);
+        assert!(unwrap(&file, &identities, &[]).is_ok_and(|opened| opened.bytes() == data_key.bytes()));
+        assert!(wrap(&data_key, &[vec![recipient(1)]], None, &identities).is_ok());
+        assert!(identities.network().is_idle());
+        assert!(identities.network().run(async {}).is_ok() && !identities.network().is_idle());
+    }
+
     #[test]
     fn a_key_of_another_length_is_refused() {
         let mut file = metadata(AGE_AND_PGP);

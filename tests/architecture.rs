@@ -207,7 +207,7 @@ fn every_command_has_its_file_and_its_row() {
 }
 
 /// Modules of `src/recipient` that are no kinds.
-const RECIPIENT_PARTS: [&str; 7] = ["environment", "network", "probe", "refusal", "service", "trust", "unwrapped"];
+const RECIPIENT_PARTS: [&str; 8] = ["environment", "http_service", "network", "probe", "refusal", "service", "trust", "unwrapped"];
 
 #[test]
 fn every_kind_of_recipient_has_its_row() {

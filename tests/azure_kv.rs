@@ -22,27 +22,6 @@ fn ready() -> Option<(Sandbox, &'static Server)> {
     Some((sandbox, servers::azure()?))
 }
 
-/// Encrypts `plain.yaml` for a recipient into `sealed.yaml`.
-fn seal(sandbox: &Sandbox, recipient: &str, way: &Way) {
-    let sealed = sandbox.kveil(["encrypt", "--azure-kv", recipient, "plain.yaml"]).way(way).run().ok();
-    sandbox.write("sealed.yaml", sealed);
-}
-
-/// The lines of the entry in the block, without the values that differ at every encryption.
-fn entry(sealed: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(sealed).into_owned();
-    let lines = text.lines().map(str::trim).skip_while(|line| *line != "azure_kv:").skip(1).take(5);
-    let lines: Vec<String> = lines
-        .map(|line| match line.trim_start_matches("- ").split_once(": ") {
-            Some((name @ ("created_at" | "enc"), _)) => name.to_owned(),
-            _ => line.to_owned(),
-        })
-        .collect();
-    assert_eq!(lines.len(), 5, "{text}");
-    assert_eq!(lines[1], "enc", "{text}");
-    lines
-}
-
 /// The value of a variable of a way.
 fn value<'w>(way: &'w Way, wanted: &str) -> &'w str {
     way.variables.iter().rfind(|(name, _)| name == wanted).map(|(_, value)| value.as_str()).unwrap()
@@ -53,12 +32,16 @@ fn genuine_sops_and_kveil_open_each_others_files_by_every_identity() {
     let Some((sandbox, azure)) = ready() else { return };
     for way in azure.ways() {
         for recipient in ["key", "versioned"].map(|name| azure.recipient(name)) {
-            seal(&sandbox, &recipient, &way);
+            azure.seal(&sandbox, &recipient, &way);
             assert_eq!(sandbox.kveil(["decrypt", "sealed.yaml"]).way(&way).run().text(), PLAIN, "{}", way.name);
             let Some(genuine) = sandbox.genuine(["decrypt", "sealed.yaml"]) else { return };
             assert_eq!(genuine.way(&way).run().text(), PLAIN.replace("  ", "    "), "{}", way.name);
             let theirs = sandbox.genuine(["encrypt", "--azure-kv", &recipient, "plain.yaml"]).unwrap().way(&way).run().ok();
-            assert_eq!(entry(&sandbox.read("sealed.yaml")), entry(&theirs), "the same fields in the same order");
+            assert_eq!(
+                servers::entry(&sandbox.read("sealed.yaml"), "azure_kv"),
+                servers::entry(&theirs, "azure_kv"),
+                "the same fields in the same order"
+            );
             sandbox.write("theirs.yaml", theirs);
             assert!(sandbox.kveil(["decrypt", "theirs.yaml"]).way(&way).run().text().contains("password: hunter2"), "{}", way.name);
         }
@@ -103,7 +86,7 @@ fn nobody_but_a_vault_of_azure_is_asked() {
     let Some((sandbox, azure)) = ready() else { return };
     let faults = azure.behind_faults();
     let way = faults.any_way();
-    seal(&sandbox, &azure.recipient("versioned"), &way);
+    azure.seal(&sandbox, &azure.recipient("versioned"), &way);
     let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
     let foreign = Listener::answering("200 OK", "{}");
     for vault in
@@ -166,7 +149,7 @@ fn a_token_that_is_refused_is_renewed_once() {
     let faults = azure.behind_faults();
     let way = faults.way("secret");
     for (file, recipient) in [("first.yaml", "versioned"), ("second.yaml", "other")] {
-        seal(&sandbox, &azure.recipient(recipient), &way);
+        azure.seal(&sandbox, &azure.recipient(recipient), &way);
         sandbox.write(file, sandbox.read("sealed.yaml"));
     }
     let open = |path: &str, times: usize| {
@@ -331,7 +314,7 @@ fn certificates_that_cant_be_used_are_told() {
 fn nobody_there_or_no_network_is_said_so() {
     let Some((sandbox, azure)) = ready() else { return };
     let way = azure.way("secret");
-    seal(&sandbox, &azure.recipient("key"), &way);
+    azure.seal(&sandbox, &azure.recipient("key"), &way);
     let offline = sandbox.kveil(["decrypt", "--offline", "sealed.yaml"]).way(&way).run().refused(128);
     assert!(offline.contains("--offline"), "{offline}");
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -59,12 +59,6 @@ fn tells(text: &str, parts: &[&str]) {
     }
 }
 
-/// The `gcp_kms` lines of a block but for their values.
-fn shape(text: &str) -> Vec<&str> {
-    let lines = text.lines().skip_while(|line| *line != "    gcp_kms:").take_while(|line| !line.starts_with("    lastmodified"));
-    lines.map(|line| line.split(": ").next().unwrap()).collect()
-}
-
 #[test]
 fn kveil_and_genuine_sops_open_each_others_files_by_every_identity() {
     let Some(setup) = ready() else { return };
@@ -73,13 +67,12 @@ fn kveil_and_genuine_sops_open_each_others_files_by_every_identity() {
     setup.sandbox.write("sealed.yaml", &theirs);
     for way in setup.server.ways().iter().chain(&setup.server.own_ways()) {
         let ours = setup.encrypt("key", way).text();
-        assert_eq!(shape(&ours), shape(&theirs), "{}", way.name);
+        assert_eq!(servers::entry(ours.as_bytes(), "gcp_kms"), servers::entry(theirs.as_bytes(), "gcp_kms"), "{}", way.name);
         setup.sandbox.write("ours.yaml", &ours);
         let opened = setup.sandbox.genuine(["decrypt", "ours.yaml"]).unwrap().way(&setup.server.any_way()).run();
         assert_eq!(opened.text(), PLAIN, "{}", way.name);
         assert_eq!(setup.decrypt(way).text(), PLAIN, "{}", way.name);
     }
-    assert!(shape(&theirs).len() >= 4, "{theirs}");
 }
 
 #[test]

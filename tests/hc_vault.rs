@@ -27,27 +27,6 @@ fn ready() -> Option<(Sandbox, &'static Server)> {
     Some((sandbox, servers::vault()?))
 }
 
-/// Encrypts `plain.yaml` for a recipient into `sealed.yaml`.
-fn seal(sandbox: &Sandbox, recipient: &str, way: &Way) {
-    let sealed = sandbox.kveil(["encrypt", "--hc-vault-transit", recipient, "plain.yaml"]).way(way).run().ok();
-    sandbox.write("sealed.yaml", sealed);
-}
-
-/// The lines of the entry in the block, without the values that differ at every encryption.
-fn entry(sealed: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(sealed).into_owned();
-    let lines = text.lines().map(str::trim).skip_while(|line| *line != "hc_vault:").skip(1).take(5);
-    let lines: Vec<String> = lines
-        .map(|line| match line.trim_start_matches("- ").split_once(": ") {
-            Some((name @ ("created_at" | "enc"), _)) => name.to_owned(),
-            _ => line.to_owned(),
-        })
-        .collect();
-    assert_eq!(lines.len(), 5, "{text}");
-    assert_eq!(lines[1], "enc", "{text}");
-    lines
-}
-
 /// A way whose `VAULT_ADDR` isn't set: nobody vouches for any address.
 fn unvouched(way: Way) -> Way {
     way.with("VAULT_ADDR", "")
@@ -58,13 +37,13 @@ fn genuine_sops_and_kveil_open_each_others_files() {
     let Some((sandbox, vault)) = ready() else { return };
     for way in vault.ways() {
         for recipient in ["key", "nested"].map(|name| vault.recipient(name)) {
-            seal(&sandbox, &recipient, &way);
+            vault.seal(&sandbox, &recipient, &way);
             assert_eq!(sandbox.kveil(["decrypt", "sealed.yaml"]).way(&way).run().text(), PLAIN);
             let Some(genuine) = sandbox.genuine(["decrypt", "sealed.yaml"]) else { return };
             assert_eq!(genuine.way(&way).run().text(), PLAIN.replace("  ", "    "), "{}", way.name);
-            let ours = entry(&sandbox.read("sealed.yaml"));
+            let ours = servers::entry(&sandbox.read("sealed.yaml"), "hc_vault");
             let theirs = sandbox.genuine(["encrypt", "--hc-vault-transit", &recipient, "plain.yaml"]).unwrap().way(&way).run().ok();
-            assert_eq!(ours, entry(&theirs), "the same fields in the same order");
+            assert_eq!(ours, servers::entry(&theirs, "hc_vault"), "the same fields in the same order");
             sandbox.write("theirs.yaml", theirs);
             assert!(sandbox.kveil(["decrypt", "theirs.yaml"]).way(&way).run().text().contains("password: hunter2"), "{}", way.name);
         }
@@ -99,7 +78,7 @@ fn both_send_the_same_request() {
 #[test]
 fn who_may_not_is_told_what_is_missing_and_nothing_is_written() {
     let Some((sandbox, vault)) = ready() else { return };
-    seal(&sandbox, &vault.recipient("key"), &vault.any_way());
+    vault.seal(&sandbox, &vault.recipient("key"), &vault.any_way());
     for way in ["no permission", "unknown token"].map(|name| vault.way(name)) {
         let done = sandbox.kveil(["encrypt", "-i", "--hc-vault-transit", &vault.recipient("key"), "plain.yaml"]).way(&way).run();
         let said = done.refused(1);
@@ -120,14 +99,14 @@ fn the_policy_of_the_page_is_enough() {
     let policy = page.split("```hcl\n").nth(1).unwrap().split("```").next().unwrap();
     let token = vault.tell(&json!({ "policy": policy }))["token"].as_str().unwrap().to_owned();
     let way = vault.any_way().with("VAULT_TOKEN", &token);
-    seal(&sandbox, &vault.recipient("key"), &way);
+    vault.seal(&sandbox, &vault.recipient("key"), &way);
     assert_eq!(sandbox.kveil(["decrypt", "sealed.yaml"]).way(&way).run().text(), PLAIN);
 }
 
 #[test]
 fn without_a_token_nobody_is_asked_unless_an_agent_may_add_it() {
     let Some((sandbox, vault)) = ready() else { return };
-    seal(&sandbox, &vault.recipient("key"), &vault.any_way());
+    vault.seal(&sandbox, &vault.recipient("key"), &vault.any_way());
     let said = sandbox.kveil(["decrypt", "sealed.yaml"]).env("SOPS_HC_VAULT_ALLOWLIST", "all").run().refused(128);
     assert!(said.contains("VAULT_TOKEN isn't set and there is no ~/.vault-token") && said.contains("vault login"), "{said}");
     let said = sandbox.kveil(["decrypt", "sealed.yaml"]).env("VAULT_ADDR", vault.url()).run().refused(128);
@@ -139,7 +118,7 @@ fn without_a_token_nobody_is_asked_unless_an_agent_may_add_it() {
 fn a_foreign_server_in_the_file_never_gets_the_token() {
     let Some((sandbox, vault)) = ready() else { return };
     let way = vault.any_way();
-    seal(&sandbox, &vault.recipient("key"), &way);
+    vault.seal(&sandbox, &vault.recipient("key"), &way);
     let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
     let foreign = Listener::answering("403 Forbidden", REFUSED);
     sandbox.write("planted.yaml", sealed.replace(vault.url(), &foreign.url));
@@ -211,7 +190,7 @@ fn a_committed_configuration_vouches_for_its_servers() {
 fn under_the_name_sops_all_servers_are_asked_as_by_genuine_sops() {
     let Some((sandbox, vault)) = ready() else { return };
     let way = unvouched(vault.any_way());
-    seal(&sandbox, &vault.recipient("key"), &vault.any_way());
+    vault.seal(&sandbox, &vault.recipient("key"), &vault.any_way());
     let done: Done = sandbox.sops(["decrypt", "sealed.yaml"]).way(&way).run();
     assert_eq!((done.code, done.err.as_str()), (0, ""), "a success says nothing");
     let done = sandbox.sops(["decrypt", "--verbose", "sealed.yaml"]).way(&way).run();
@@ -247,7 +226,7 @@ fn a_standby_server_sends_callers_on_once_and_only_where_the_token_may_go() {
 fn an_entry_that_leads_elsewhere_in_the_api_is_refused() {
     let Some((sandbox, vault)) = ready() else { return };
     let way = vault.any_way();
-    seal(&sandbox, &vault.recipient("key"), &way);
+    vault.seal(&sandbox, &vault.recipient("key"), &way);
     let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
     let listener = Listener::answering("403 Forbidden", REFUSED);
     for (from, to) in [
@@ -314,7 +293,7 @@ fn what_may_pass_is_asked_again_and_nothing_else() {
 #[test]
 fn nobody_there_or_no_network_is_said_so() {
     let Some((sandbox, vault)) = ready() else { return };
-    seal(&sandbox, &vault.recipient("key"), &vault.any_way());
+    vault.seal(&sandbox, &vault.recipient("key"), &vault.any_way());
     let offline = sandbox.kveil(["decrypt", "--offline", "sealed.yaml"]).way(&vault.any_way()).run().refused(128);
     assert!(offline.contains("--offline"), "{offline}");
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -323,6 +302,31 @@ fn nobody_there_or_no_network_is_said_so() {
     let way = vault.any_way().with("VAULT_ADDR", &format!("http://{closed}"));
     let said = sandbox.kveil(["decrypt", "sealed.yaml"]).way(&way).run().refused(128);
     assert!(said.contains(&closed.to_string()) && said.to_lowercase().contains("refused"), "{said}");
+}
+
+#[test]
+fn a_token_that_leaves_the_machine_without_tls_is_warned_about_once() {
+    let Some((sandbox, vault)) = ready() else { return };
+    let faults = vault.behind_faults();
+    let far = "http://vault.example.invalid:8200";
+    let way = vault.any_way().with("VAULT_ADDR", far).with("HTTP_PROXY", faults.url());
+    let key = vault.recipient("key").replace(vault.url(), far);
+    sandbox.write("again.yaml", PLAIN);
+    let arguments = ["encrypt", "-i", "--hc-vault-transit", &key, "plain.yaml", "again.yaml"];
+    let done = sandbox.kveil(arguments).way(&way).run();
+    assert_eq!((done.code, done.err.matches(&format!("{far} is asked without TLS")).count()), (0, 1), "{}", done.err);
+    let near = sandbox.kveil(["encrypt", "--hc-vault-transit", &vault.recipient("key"), "plain.yaml"]).way(&vault.any_way()).run();
+    assert!(!near.err.contains("TLS"), "{}", near.err);
+    let quiet = sandbox.sops(["decrypt", "again.yaml"]).way(&way).run();
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_namespace_that_cant_be_sent_is_an_error() {
+    let Some((sandbox, vault)) = ready() else { return };
+    let way = vault.any_way().with("VAULT_NAMESPACE", "team\na");
+    let said = sandbox.kveil(["encrypt", "--hc-vault-transit", &vault.recipient("key"), "plain.yaml"]).way(&way).run().refused(1);
+    assert!(said.contains("VAULT_NAMESPACE holds characters"), "{said}");
 }
 
 #[test]

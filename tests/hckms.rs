@@ -34,12 +34,6 @@ impl Setup {
     }
 }
 
-/// The `hckms` lines of a block but for their values.
-fn shape(text: &str) -> Vec<&str> {
-    let lines = text.lines().skip_while(|line| *line != "    hckms:").take_while(|line| !line.starts_with("    lastmodified"));
-    lines.map(|line| line.split(": ").next().unwrap()).collect()
-}
-
 #[track_caller]
 fn tells(text: &str, parts: &[&str]) {
     for part in parts {
@@ -53,8 +47,7 @@ fn kveil_and_genuine_sops_open_each_others_files() {
     let way = setup.server.any_way();
     let Some(call) = setup.sandbox.genuine(["encrypt", "--hckms", &setup.server.recipient("key"), "plain.yaml"]) else { return };
     let (theirs, ours) = (call.way(&way).run().text(), setup.encrypt(&way).text());
-    assert_eq!(shape(&ours), shape(&theirs));
-    assert!(shape(&ours).len() >= 4, "{ours}");
+    assert_eq!(servers::entry(ours.as_bytes(), "hckms"), servers::entry(theirs.as_bytes(), "hckms"));
     setup.sandbox.write("ours.yaml", ours);
     assert_eq!(setup.sandbox.genuine(["decrypt", "ours.yaml"]).unwrap().way(&way).run().text(), PLAIN);
     setup.sandbox.write("sealed.yaml", theirs);

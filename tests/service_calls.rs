@@ -28,7 +28,7 @@ fn for_all_files(sandbox: &Sandbox, way: &Way, arguments: &[&str]) -> Done {
     sandbox.kveil(arguments.iter().copied().chain(names.iter().map(String::as_str))).way(way).run()
 }
 
-/// `plain.yaml` encrypted for these recipients as `sealed.yaml`.
+/// `plain.yaml` encrypted for these recipients, as flags name them, as `sealed.yaml`.
 #[track_caller]
 fn seal(sandbox: &Sandbox, way: &Way, recipients: &[(&str, &str)]) {
     let flags = recipients.iter().flat_map(|(flag, recipient)| [*flag, *recipient]);
@@ -186,5 +186,26 @@ fn who_asks_how_often_as_whom_is_told_on_request() {
         let done = sandbox.kveil(["decrypt", "-v", "sealed.yaml"]).way(&way).run();
         assert!(done.err.contains(": 1 call as "), "{}: {}", server.flag, done.err);
         assert!(sandbox.kveil(["decrypt", "sealed.yaml"]).way(&way).run().err.is_empty());
+    }
+}
+
+/// When a recipient came in stays, whatever is wrapped for it anew; genuine sops does so, too.
+#[test]
+fn rotation_keeps_when_a_recipient_came_in() {
+    let times = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let lines = text.lines().filter_map(|line| line.split_once("created_at: "));
+        lines.map(|(_, time)| time.trim_matches('"').to_owned()).collect::<Vec<_>>()
+    };
+    for server in servers::all() {
+        let (sandbox, way) = (ready(), server.any_way());
+        seal(&sandbox, &way, &[(server.flag, &server.recipient("key"))]);
+        let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
+        let now = times(sealed.as_bytes()).remove(0);
+        sandbox.write("sealed.yaml", sealed.replace(&format!("created_at: \"{now}\""), "created_at: \"2024-01-02T03:04:05Z\""));
+        let rotated = sandbox.kveil(["rotate", "sealed.yaml"]).way(&way).run().ok();
+        assert_eq!(times(&rotated), ["2024-01-02T03:04:05Z"], "{}", server.flag);
+        let Some(genuine) = sandbox.genuine(["rotate", "sealed.yaml"]) else { return };
+        assert_eq!(times(&genuine.way(&way).run().ok()), times(&rotated), "{}", server.flag);
     }
 }

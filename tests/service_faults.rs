@@ -1,8 +1,11 @@
 //! Key services that fail: the right words, the right number of tries, nothing written.
 #![cfg(unix)]
 
+#[path = "sandbox/listener.rs"]
+mod listener;
 mod sandbox;
 
+use listener::Listener;
 use sandbox::servers::{self, Faults, Server, Way};
 use sandbox::{Done, Sandbox};
 use serde_json::{Value, json};
@@ -150,8 +153,7 @@ fn what_does_not_pass_is_given_up_after_three_tries() {
 
 #[test]
 fn a_service_that_stays_silent_is_asked_again() {
-    let Some(trial) = Trial::gcp() else { return };
-    trial.unwraps(json!({ "fault": "silent", "times": 1 }), 2, Ok(()));
+    for_all(|trial| trial.unwraps(json!({ "fault": "silent", "times": 1 }), 2, Ok(())));
 }
 
 #[test]
@@ -192,7 +194,11 @@ fn a_no_is_a_no_in_the_services_own_words() {
         ),
         (
             Trial::huawei,
-            &[("huawei denied", &["KMS.0306", "You are not authorized"]), ("huawei disabled", &["KMS.1205", "The key is disabled"])],
+            &[
+                ("huawei denied", &["KMS.0306", "You are not authorized", "kms:cmk:crypto"]),
+                ("huawei disabled", &["KMS.1205", "The key is disabled"]),
+                ("huawei expired", &["401 APIGW.0307", "HUAWEICLOUD_SDK_SECURITY_TOKEN"]),
+            ],
         ),
     ];
     for (new, replies) in cases {
@@ -234,14 +240,44 @@ fn a_token_that_has_expired_is_fetched_anew_once() {
 }
 
 #[test]
-fn nothing_of_a_token_or_a_value_is_said() {
+fn nobody_is_sent_on_to_another_address() {
     for_all(|trial| {
-        trial.faults.rules(&json!([with(&trial.reply("broken"), "path", trial.faults.unwrap())]));
-        let done = trial.sandbox.kveil(["decrypt", "-v", "sealed.yaml"]).way(&trial.way).run();
-        let secret = |name: &str| ["TOKEN", "SECRET", "_SK", "HEADER"].iter().any(|part| name.contains(part)) && !name.contains("FILE");
-        for (name, value) in trial.way.variables.iter().filter(|(name, value)| secret(name) && value != "AzureCLICredential") {
-            assert!(!done.err.contains(value.as_str()), "{} tells {name}: {}", trial.name, done.err);
+        let foreign = Listener::answering("200 OK", "{}");
+        for status in [301, 307, 308] {
+            let rule = json!({ "status": status, "headers": { "Location": format!("{}/v1/x", foreign.url) } });
+            trial.unwraps(rule.clone(), 1, Err(&[]));
+            trial.wraps_in_vain(rule, 1);
         }
-        assert!(!done.err.contains("issued-") && !done.err.contains("value"), "{}: {}", trial.name, done.err);
+        assert_eq!(foreign.heard(), Vec::<String>::new(), "{}", trial.name);
+    });
+}
+
+#[test]
+fn nothing_of_a_token_or_a_value_is_said() {
+    let secret = |name: &str| ["TOKEN", "SECRET", "_SK", "HEADER"].iter().any(|part| name.contains(part)) && !name.contains("FILE");
+    let recipient = |trial: &Trial| trial.faults.recipient("key");
+    for_all(|trial| {
+        let key = recipient(trial);
+        let calls: [&[&str]; 7] = [
+            &["decrypt", "-v", "sealed.yaml"],
+            &["encrypt", "-v", trial.faults.flag(), &key, "plain.yaml"],
+            &["rotate", "-v", "sealed.yaml"],
+            &["doctor", "sealed.yaml"],
+            &["doctor", "--probe", "sealed.yaml"],
+            &["doctor", "--probe", "--format", "json", "sealed.yaml"],
+            &["doctor", "--format", "json", "sealed.yaml"],
+        ];
+        for rules in [json!([]), json!([with(&trial.reply("broken"), "path", trial.faults.unwrap())])] {
+            for call in calls {
+                trial.faults.rules(&rules);
+                let done = trial.sandbox.kveil(call).way(&trial.way).run();
+                // What a file holds may be anything; a report is read as well.
+                let said = if call[0] == "doctor" { format!("{}{}", String::from_utf8_lossy(&done.out), done.err) } else { done.err };
+                for (name, value) in trial.way.variables.iter().filter(|(name, value)| secret(name) && value != "AzureCLICredential") {
+                    assert!(!said.contains(value.as_str()), "{} {call:?} tells {name}: {said}", trial.name);
+                }
+                assert!(!said.contains("issued-") && !said.contains("Bearer"), "{} {call:?}: {said}", trial.name);
+            }
+        }
     });
 }

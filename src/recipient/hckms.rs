@@ -111,7 +111,9 @@ fn said_no(reply: &Reply, id: &str) -> Refusal {
         (code, message) => own_words(&format!("{code}: {message}")),
     };
     let next = match reply.status.as_u16() {
-        401 => "check HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, and this machine's clock",
+        401 => {
+            "check HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (a temporary one: HUAWEICLOUD_SDK_SECURITY_TOKEN, too), and this machine's clock"
+        }
         403 => "grant the user kms:cmk:crypto on the key",
         404 => "check HUAWEICLOUD_SDK_PROJECT_ID and the key's region",
         _ => "check that the key exists and is enabled",

@@ -1,7 +1,7 @@
 //! The key services that tests ask, on ports of 127.0.0.1 that the system chooses: programs of `tests/servers/`, started by
 //! the first test of a process that needs them. They end with their standard input, so with this process, however it ends.
 
-use super::{Call, installed, root, tool};
+use super::{Call, Sandbox, installed, root, tool};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -41,6 +41,18 @@ pub fn huawei() -> Option<&'static Server> {
 /// All of them; those that aren't there are left out.
 pub fn all() -> Vec<&'static Server> {
     [aws(), gcp(), azure(), vault(), huawei()].into_iter().flatten().collect()
+}
+
+/// The lines of the one entry of a kind in a file, without the values that differ at every encryption.
+pub fn entry(sealed: &[u8], field: &str) -> Vec<String> {
+    let text = String::from_utf8_lossy(sealed).into_owned();
+    let lines = text.lines().skip_while(|line| *line != format!("    {field}:")).skip(1).take_while(|line| line.starts_with("        "));
+    let random =
+        |line: &str| ["created_at", "enc"].iter().find(|name| line.starts_with(&format!("{name}: "))).map(|name| (*name).to_owned());
+    let lines: Vec<String> =
+        lines.map(|line| line.trim_start_matches([' ', '-'])).map(|line| random(line).unwrap_or_else(|| line.to_owned())).collect();
+    assert!(lines.len() >= 3 && lines.contains(&"enc".to_owned()), "{text}");
+    lines
 }
 
 /// A running server, as its ready line describes it.
@@ -126,6 +138,22 @@ impl Server {
         self.ways().remove(0)
     }
 
+    /// Encrypts `plain.yaml` for a recipient into `sealed.yaml`.
+    #[track_caller]
+    pub fn seal(&self, sandbox: &Sandbox, recipient: &str, way: &Way) {
+        let sealed = sandbox.kveil(["encrypt", self.flag, recipient, "plain.yaml"]).way(way).run().ok();
+        sandbox.write("sealed.yaml", sealed);
+    }
+
+    /// The first way, to another address (host and port) where nothing but the address of the service is another.
+    pub fn way_to(&self, address: &str) -> Way {
+        let mut way = self.any_way();
+        for (_, value) in &mut way.variables {
+            *value = replaced(value, self.url(), &format!("http://{address}"));
+        }
+        way
+    }
+
     fn group(&self, group: &str) -> Vec<Way> {
         let pairs = |value: &Value| -> Vec<(String, String)> {
             let fields = value.as_object().into_iter().flatten();
@@ -174,6 +202,15 @@ impl Way {
     pub fn with(mut self, name: &str, value: &str) -> Way {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A recipient of the server at the address that this way leads to, where the recipient names it.
+    pub fn recipient(&self, server: &Server, name: &str) -> String {
+        let recipient = server.recipient(name);
+        match self.variables.iter().rfind(|(name, _)| name == "VAULT_ADDR") {
+            Some((_, address)) => recipient.replace(server.url(), address),
+            None => recipient,
+        }
     }
 
     /// All variables of both.
@@ -271,7 +308,12 @@ impl Faults {
     }
 
     fn led_here(&self, text: &str) -> String {
-        let bare = |url: &str| url.split_once("://").map_or(url.to_owned(), |(_, rest)| rest.to_owned());
-        text.replace(self.target.url(), self.url()).replace(&bare(self.target.url()), &bare(self.url()))
+        replaced(text, self.target.url(), self.url())
     }
+}
+
+/// A text with another address in place of one, with its scheme or without.
+fn replaced(text: &str, from: &str, to: &str) -> String {
+    let bare = |url: &str| url.split_once("://").map_or(url.to_owned(), |(_, rest)| rest.to_owned());
+    text.replace(from, to).replace(&bare(from), &bare(to))
 }

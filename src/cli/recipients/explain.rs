@@ -92,7 +92,7 @@ const SERVICES: [Service; 4] = [
             part!(
                 "binding",
                 "gcp/binding.yaml",
-                "What they may do, and for which branch; the number is the project's:\ngcloud kms keys set-iam-policy projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY binding.yaml"
+                "What they may do, and for which branch; the number is the project's. This replaces who may use the key so far; to add to them, give role and member to\ngcloud kms keys add-iam-policy-binding in its place:\ngcloud kms keys set-iam-policy projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY binding.yaml"
             ),
             part!("workflow", "gcp/workflow.yaml", "The workflow:"),
         ],

@@ -103,7 +103,9 @@ async fn in_role(base: &Identity, role: &str, key: &Key, identities: &Identities
 
 /// A client with the bounds of all services; it shares credentials with those for other regions.
 fn client(config: &SdkConfig, region: &str, clock: &Arc<Clock>) -> Client {
-    let bounds = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(REPLY).operation_attempt_timeout(CONNECT + REPLY).build();
+    let bounds = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(REPLY).operation_attempt_timeout(CONNECT + REPLY);
+    // What isn't set would stay as it is for signing in.
+    let bounds = bounds.disable_operation_timeout().build();
     let config = Builder::from(config)
         .region(Region::new(region.to_owned()))
         .timeout_config(bounds)

@@ -96,6 +96,15 @@ impl Network {
         self.offline
     }
 
+    /// Whether nothing was set up yet: neither the runtime with its thread, nor a client with its certificates.
+    pub fn is_idle(&self) -> bool {
+        #[cfg(feature = "http")]
+        let clients = self.client.get().is_some() || self.direct_client.get().is_some();
+        #[cfg(not(feature = "http"))]
+        let clients = false;
+        self.runtime.get().is_none() && !clients
+    }
+
     /// Waits for an answer. Any number of threads may wait at once; none of them may be inside the runtime.
     ///
     /// # Errors
