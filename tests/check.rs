@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// What stands in clear in the cases, as it is and in base64. No output may hold any of it.
 const PLAIN: [&str; 5] = ["geheim", "Z2VoZWlt", "AGE-SECRET-KEY-1F9", "MIIEvQ", "hunter2"];
 /// Rules whose cases need more than files; they have tests of their own here.
-const WITH_GIT: [&str; 4] = ["KV117", "KV325", "KV326", "KV401"];
+const WITH_GIT: [&str; 6] = ["KV116", "KV117", "KV303", "KV325", "KV326", "KV401"];
 
 fn secret(value: &str) -> String {
     format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\nstringData:\n  password: {value}\n")

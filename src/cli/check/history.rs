@@ -18,8 +18,8 @@ use crate::cli::paths::Among;
 use crate::cli::{files, report};
 use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::git::history::History;
-use crate::git::{self, Repository};
+use crate::git::Repository;
+use crate::git::history::{self as log, History};
 use crate::kubernetes::Identity;
 use crate::lint::history::version::{Reader, Today, Version};
 use crate::lint::history::{self, Commit, Past, Place, Seen, Step};
@@ -103,7 +103,7 @@ impl<'w> Walk<'w> {
 
     fn findings(&self) -> Result<Vec<Finding>> {
         let history = &self.history;
-        let commit = |commit: &git::history::Commit| Commit { name: git::short(&commit.name).to_owned(), date: commit.date.clone() };
+        let commit = |commit: &log::Commit| Commit { name: commit.name.clone(), date: commit.date.clone() };
         let commits: Vec<Commit> = history.commits.iter().map(commit).collect();
         let seen: Vec<Seen> =
             history.seen.iter().map(|seen| Seen { commit: seen.commit, place: seen.path, version: seen.object }).collect();

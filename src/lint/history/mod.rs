@@ -26,12 +26,14 @@ pub static STILL_KNOWN: Rule = Rule::new("KV303", "removed-recipient-can-read", 
 
 pub(super) const RULES: &[&Rule] = &[&IN_CLEAR_ONCE, &STILL_KNOWN];
 
+/// Digits of a commit's name for people.
+const SHORT: usize = 10;
 /// How many keys are named in one line.
 const NAMED: usize = 12;
 
 /// A commit.
 pub struct Commit {
-    /// Its name, short.
+    /// Its full name.
     pub name: String,
     /// The day it was made on.
     pub date: String,
@@ -98,7 +100,9 @@ impl Past<'_> {
 
     /// `1a2b3c4d5e of 2024-05-02`.
     fn when(&self, seen: &Seen) -> String {
-        self.commits.get(seen.commit).map_or_else(String::new, |commit| format!("{} of {}", commit.name, commit.date))
+        self.commits
+            .get(seen.commit)
+            .map_or_else(String::new, |commit| format!("{} of {}", commit.name.get(..SHORT).unwrap_or(&commit.name), commit.date))
     }
 
     fn place(&self, seen: &Seen) -> &str {
