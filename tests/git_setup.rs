@@ -85,6 +85,34 @@ fn in_ci_what_is_committed_counts() {
 }
 
 #[test]
+fn what_others_wrote_into_the_attributes_stays() {
+    let sandbox = repository();
+    let begin = "# kveil: encrypted files; kveil git setup keeps these lines up to date";
+    for (before, why) in [
+        (b"# caf\xe9\n*.png binary\n".to_vec(), "UTF-8"),
+        (format!("{begin}\n/x diff=kveil\n*.png binary\n").into_bytes(), "# kveil: end is missing"),
+    ] {
+        sandbox.write(".gitattributes", before.clone());
+        assert!(run(&sandbox, "kveil git setup").err.contains(why), "{why}");
+        assert_eq!(sandbox.read(".gitattributes"), before);
+    }
+    sandbox.write(".gitattributes", "*.png binary\r\n");
+    git(&sandbox, "kveil git setup");
+    assert!(text(&sandbox, ".gitattributes").starts_with("*.png binary\r\n# kveil: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn attributes_are_not_written_through_a_link() {
+    let sandbox = repository();
+    sandbox.write("elsewhere", "echo\n");
+    std::os::unix::fs::symlink("elsewhere", sandbox.path(".gitattributes")).unwrap();
+    let done = run(&sandbox, "kveil git setup");
+    assert!(done.code == 3 && done.err.contains("symbolic link"), "{} {}", done.code, done.err);
+    assert_eq!(text(&sandbox, "elsewhere"), "echo\n");
+}
+
+#[test]
 fn a_file_encrypted_later_gets_its_line() {
     let sandbox = repository();
     commit(&sandbox, "before.yaml", SECRET);

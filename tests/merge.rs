@@ -705,3 +705,15 @@ fn what_one_side_removed_does_not_come_back_where_the_ancestor_cannot_be_opened(
     assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN, ("  user: hunter2-base-user\n", "")]));
     repository.nothing_leaks(&[&done]);
 }
+
+#[test]
+fn markers_that_were_committed_are_named() {
+    let repository = Repository::new();
+    repository.branches(&with(&[PASSWORD]), &with(&[("hunter2-base-password", "hunter2-their-password")]));
+    assert_eq!(repository.run("git merge -q theirs").code, 1);
+    repository.git("git add -A && git commit -qm unseen && git checkout -qb later theirs");
+    repository.sandbox.write("secret.yaml", repository.text("secret.yaml") + "<<<<<<< x\n=======\n>>>>>>> y\n");
+    repository.git("git commit -qam 'unseen, too' && git checkout -q main");
+    let done = repository.run("git merge -q later");
+    assert!(done.err.contains("ours was committed with the conflict markers of an earlier merge"), "{}", done.err);
+}

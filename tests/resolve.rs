@@ -35,6 +35,16 @@ fn what_the_driver_left_is_settled_for_all_or_by_key() {
 }
 
 #[test]
+fn the_file_may_stand_behind_the_flag() {
+    let repository = conflict();
+    repository.git("kveil resolve --theirs secret.yaml");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[OTHER, USER, TOKEN]));
+    let done = conflict().run("kveil resolve --theirs");
+    assert_eq!(done.code, 1);
+    assert!(done.err.contains("which file is to be resolved"), "{}", done.err);
+}
+
+#[test]
 fn without_a_terminal_what_is_open_is_named_and_nothing_is_written() {
     let repository = conflict();
     let before = repository.text("secret.yaml");

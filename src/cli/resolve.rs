@@ -34,7 +34,8 @@ use versions::{Found, Three};
 #[derive(ClapArgs)]
 pub struct Args {
     /// The file
-    file: String,
+    #[arg(required_unless_present_any = ["ours", "theirs"])]
+    file: Option<String>,
     /// Take ours where both sides changed the same; with a key path only there
     #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "")]
     ours: Vec<String>,
@@ -53,6 +54,20 @@ pub struct Args {
     common: Common,
 }
 
+impl Args {
+    /// The file, and the keys for which ours and theirs count. `--ours FILE` means what `FILE --ours` does.
+    fn split(&self) -> Result<(String, Vec<String>, Vec<String>)> {
+        let (mut ours, mut theirs) = (self.ours.clone(), self.theirs.clone());
+        if let Some(file) = &self.file {
+            return Ok((file.clone(), ours, theirs));
+        }
+        match (ours.as_mut_slice(), theirs.as_mut_slice()) {
+            ([file], []) | ([], [file]) if !file.is_empty() => Ok((std::mem::take(file), ours, theirs)),
+            _ => Err(Error::new(Kind::Generic, "which file is to be resolved?").hint("kveil resolve FILE --ours KEY --theirs KEY")),
+        }
+    }
+}
+
 /// Resolves.
 ///
 /// # Errors
@@ -60,21 +75,24 @@ pub struct Args {
 /// opening and writing.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
-    let choice = Choice::of(&args.ours, &args.theirs)?;
-    let path = context.absolute(&args.file);
+    let (file, ours, theirs) = args.split()?;
+    let choice = Choice::of(&ours, &theirs)?;
+    let path = context.absolute(&file);
     let folder = path.parent().map_or_else(|| context.directory.clone(), PathBuf::from);
     let repository = Repository::at(&context.environment, &context.directory, &folder)?;
     let identities = identities::of(context, &args.common);
-    let resolver = Resolver { context, args, path, repository, identities, choice };
+    let resolver = Resolver { context, args, file: file.clone(), path, repository, identities, choice };
     let resolved = resolver.run();
     identities::tell(context, &args.common, &resolver.identities);
-    resolved.map_err(|error| error.in_file(&args.file))
+    resolved.map_err(|error| error.in_file(&file))
 }
 
 /// One run.
 struct Resolver<'a> {
     context: &'a Context,
     args: &'a Args,
+    /// The file, as it was named.
+    file: String,
     /// The file, absolute.
     path: PathBuf,
     repository: Option<Repository>,
@@ -90,7 +108,7 @@ impl Resolver<'_> {
         let there = if self.path.exists() { Some(Source::File(self.path.clone()).read()?) } else { None };
         match self.versions(there.as_deref().map(String::as_str))? {
             Found::Settled => {
-                report::note(self.context, &format!("{}: nothing is in conflict, and the MAC fits", self.args.file));
+                report::note(self.context, &format!("{}: nothing is in conflict, and the MAC fits", self.file));
                 Ok(())
             }
             Found::Deleted { by, kept } => self.deleted(by, &kept),
@@ -100,7 +118,7 @@ impl Resolver<'_> {
 
     fn format(&self, text: &str) -> Result<&'static dyn Format> {
         let types = Types { input_type: self.args.input_type.clone(), ..Types::default() };
-        types.input(&self.args.file, text)
+        types.input(&self.file, text)
     }
 
     fn merge(&self, three: &Three, there: Option<&str>) -> Result<()> {
@@ -125,12 +143,12 @@ impl Resolver<'_> {
         let wrapping = Wrapping { identities: &self.identities, consent: &|recipients| readers.check(recipients) };
         let asking = Asking { masks: &masks, choose: &choose, theirs_unsigned: three.theirs_unsigned };
         let merged = merge::resolve(&versions, &clock::now(), &wrapping, &asking).map_err(|error| helped(error, three))?;
-        merged.notes.iter().for_each(|note| report::warning(self.context, &format!("{}: {note}", self.args.file)));
+        merged.notes.iter().for_each(|note| report::warning(self.context, &format!("{}: {note}", self.file)));
         self.write(&merged.text)?;
         if let Some(edited) = edited {
             self.tell_lost(edited, &merged.text);
         }
-        report::note(self.context, &format!("{}: merged from {}, and signed", self.args.file, three.origin));
+        report::note(self.context, &format!("{}: merged from {}, and signed", self.file, three.origin));
         self.tell_next(three.staged);
         Ok(())
     }
@@ -150,19 +168,19 @@ impl Resolver<'_> {
         let other = if by == Pick::Ours { Pick::Theirs } else { Pick::Ours };
         let what = format!("{} deleted it, {} changed it", by.name(), other.name());
         let pick = self.choice.everywhere().or_else(|| {
-            let question = format!("{}: {what}. Whose version counts? (ours/theirs): ", self.args.file);
+            let question = format!("{}: {what}. Whose version counts? (ours/theirs): ", self.file);
             ask::possible(self.context).then(|| ask::one_of(&question, &choice::ANSWERS)).flatten()
         });
         match pick {
             None => Err(Error::new(Kind::Generic, format!("{what}: which side counts?")).hint("--ours or --theirs says so")),
             Some(pick) if pick == by => {
-                report::note(self.context, &format!("{}: nothing was changed; git rm it, and go on", self.args.file));
+                report::note(self.context, &format!("{}: nothing was changed; git rm it, and go on", self.file));
                 Ok(())
             }
             Some(_) => {
                 next::open(kept, self.format(kept)?, &self.identities, &[], false)?;
                 self.write(kept)?;
-                report::note(self.context, &format!("{}: the version of {} stays", self.args.file, other.name()));
+                report::note(self.context, &format!("{}: the version of {} stays", self.file, other.name()));
                 self.tell_next(true);
                 Ok(())
             }
@@ -189,7 +207,7 @@ impl Resolver<'_> {
         let (Some(before), Some(after)) = (open(edited), open(merged)) else { return };
         let lines = signing::values(&before, &after);
         if !lines.is_empty() {
-            report::warning(self.context, &format!("{}: what was merged differs from what the file held:", self.args.file));
+            report::warning(self.context, &format!("{}: what was merged differs from what the file held:", self.file));
             lines.iter().for_each(|line| report::note(self.context, &format!("  {line}")));
         }
     }

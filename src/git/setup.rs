@@ -121,13 +121,16 @@ pub fn section(text: &str) -> Option<Vec<&str>> {
 pub fn with_section(text: &str, lines: &[String]) -> String {
     let mut out = String::new();
     let mut inside = false;
-    for line in text.lines() {
-        inside = inside || line == BEGIN;
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end_matches(['\n', '\r']);
+        inside = inside || bare == BEGIN;
         if !inside {
             out.push_str(line);
-            out.push('\n');
         }
-        inside = inside && line != END;
+        inside = inside && bare != END;
+    }
+    if !out.is_empty() && !out.ends_with('\n') && !lines.is_empty() {
+        out.push('\n');
     }
     if !lines.is_empty() {
         out.push_str(&format!("{BEGIN}\n{}\n{END}\n", lines.join("\n")));
@@ -164,7 +167,7 @@ impl Repository {
     pub fn write_attributes(&self, lines: &[String]) -> Result<Vec<PathBuf>> {
         let mut changed = Vec::new();
         for file in self.attribute_files() {
-            let old = read(&file);
+            let old = writable(&file)?;
             let new = with_section(&old, lines);
             if new == old {
                 continue;
@@ -233,6 +236,28 @@ impl Repository {
         files.sort();
         files.dedup();
         Ok(files)
+    }
+}
+
+/// An attributes file that is to be written anew. One that can't be read whole would lose what others wrote; a link leads to
+/// a file that isn't git's, which follows none here either.
+///
+/// # Errors
+/// `Unwritable` (3): a link. `Unreadable` (2).
+fn writable(file: &Path) -> Result<String> {
+    match std::fs::symlink_metadata(file) {
+        Err(_) => Ok(String::new()),
+        Ok(metadata) if metadata.is_symlink() && file.ends_with(".gitattributes") => {
+            let error = Error::new(Kind::Unwritable, "it is a symbolic link, which git doesn't follow for attributes");
+            Err(error.in_file(&file.display().to_string()).hint("put a file in its place"))
+        }
+        Ok(_) => {
+            let text = Source::File(file.to_owned()).read().map_err(|error| error.in_file(&file.display().to_string()))?;
+            let ends = text.matches(BEGIN).count() == text.matches(END).count();
+            let cut = || Error::new(Kind::Unreadable, format!("kveil's lines begin and don't end: {END} is missing"));
+            let hint = "put that line behind the last one of kveil's";
+            if ends { Ok(text.to_string()) } else { Err(cut().in_file(&file.display().to_string()).hint(hint)) }
+        }
     }
 }
 

@@ -55,6 +55,13 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     })
 }
 
+/// Why encrypted versions can't be read: markers of another merge were committed with them.
+fn unsettled(versions: &Versions<'_>) -> Option<Error> {
+    let marked = |text: &str| text.contains("ENC[AES256_GCM,") && merge::markers::size(text).is_some();
+    let side = [("ours", versions.ours), ("theirs", versions.theirs)].into_iter().find(|(_, text)| marked(text));
+    side.map(|(side, _)| Error::new(Kind::Generic, format!("{side} was committed with the conflict markers of an earlier merge")))
+}
+
 /// One run for git.
 struct Driver<'a> {
     context: &'a Context,
@@ -74,7 +81,7 @@ impl Driver<'_> {
         let format = Types::default().input(&self.name, &ours)?;
         let versions = Versions { base: &base, ours: &ours, theirs: &theirs, format };
         if !merge::concerns(&versions) {
-            return self.by_lines(None);
+            return self.by_lines(unsettled(&versions));
         }
         let identities = super::identities(self.context, network);
         let context = self.context.unattended(Name::Kveil);
