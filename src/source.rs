@@ -125,12 +125,24 @@ fn io_error(why: &std::io::Error, what: &str) -> Error {
     Error::new(Kind::Unreadable, format!("can't {what} it: {why}"))
 }
 
+/// Whether bytes begin with the mark of UTF-16.
+pub fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+/// Text in UTF-16 with its mark; none where it is broken.
+pub fn from_utf16(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let unit = if bytes.starts_with(&[0xff, 0xfe]) { u16::from_le_bytes } else { u16::from_be_bytes };
+    let units = bytes.get(2..)?.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).map(unit);
+    char::decode_utf16(units).collect::<std::result::Result<String, _>>().ok().map(Zeroizing::new)
+}
+
 /// Bytes as UTF-8 text.
 ///
 /// # Errors
 /// `Unreadable` (2) with the position of what isn't UTF-8.
 pub fn utf8(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+    if is_utf16(&bytes) {
         return Err(Error::new(Kind::Unreadable, "the file is UTF-16, expected UTF-8")
             .hint("convert it, for example with iconv -f UTF-16 -t UTF-8"));
     }

@@ -239,10 +239,18 @@ fn a_change_cannot_excuse_itself() {
     assert_eq!(ids(&found(&sandbox, &["--level", "error"])), [""; 0]);
     let fired = found(&sandbox, &["--base", "base", "--level", "warning"]);
     assert!(ids(&fired).contains(&"KV101") && ids(&fired).contains(&"KV325"), "{fired:?}");
-    // An exception that the base has counts.
+    // An exception that the base has counts, where the base has it.
     commit(&sandbox);
     git(&sandbox, "branch -f base");
     assert!(!ids(&found(&sandbox, &["--base", "base"])).contains(&"KV101"));
+    let one = |more: &str| format!("{}  user: hunter2  # kveil-ignore: KV101 a name\n{more}", secret("").replace("user", "other"));
+    sandbox.write("a.yaml", one(""));
+    commit(&sandbox);
+    git(&sandbox, "branch -f base");
+    sandbox.write("a.yaml", format!("# kveil-ignore: KV101 a name\n{}", one("  more: hunter2-more\n")));
+    assert_eq!(ids(&found(&sandbox, &["--level", "error"])), [""; 0]);
+    let fired = found(&sandbox, &["--base", "base", "--level", "warning"]);
+    assert!(ids(&fired).contains(&"KV101") && ids(&fired).contains(&"KV325"), "{fired:?}");
 }
 
 #[test]

@@ -21,12 +21,14 @@ pub struct Ignore<'t> {
     pub text: &'t str,
     ids: Vec<&'t str>,
     lines: RangeInclusive<usize>,
+    /// What it stands at: the keys above and of the first line that it is for, or that it is for a whole document.
+    place: String,
 }
 
 impl Ignore<'_> {
-    /// Whether another text has the same one.
+    /// Whether another text has the same one. One that moved is for something else than what was agreed on.
     pub fn stands_in(&self, other: &str) -> bool {
-        other.lines().any(|line| line.trim_end().ends_with(self.text))
+        read("", other).0.iter().any(|there| self.text == there.text && self.place == there.place)
     }
 }
 
@@ -54,8 +56,9 @@ pub fn read<'t>(name: &str, text: &'t str) -> (Vec<Ignore<'t>>, Vec<Finding>) {
             continue;
         }
         let alone = before.trim_matches([' ', '\t', '#', ';', '/']).is_empty();
-        let lines = if alone { covered(&lines, at) } else { at + 1..=at + 1 };
-        found.push(Ignore { text: comment.trim(), ids, lines });
+        let covers = if alone { covered(&lines, at) } else { at + 1..=at + 1 };
+        let place = place(&lines, at, alone);
+        found.push(Ignore { text: comment.trim(), ids, lines: covers, place });
     }
     (found, wrong)
 }
@@ -82,7 +85,7 @@ fn is_blank(line: &str) -> bool {
 
 /// The lines, from 1, that a comment on the line `at`, from 0, is for.
 fn covered(lines: &[&str], at: usize) -> RangeInclusive<usize> {
-    let starts = |line: &&str| *line == "---" || line.starts_with("--- ");
+    let starts = |line: &&str| starts_document(line);
     let end_of_document = || lines.iter().skip(at).position(starts).map_or(lines.len(), |more| at + more);
     let head = lines[..at].iter().rev().take_while(|line| !starts(line)).all(|line| is_blank(line));
     if head {
@@ -94,6 +97,38 @@ fn covered(lines: &[&str], at: usize) -> RangeInclusive<usize> {
     let inside = |line: &&str| is_blank(line) || indent(line) > own || indent(line) == own && line.trim_start().starts_with("- ");
     let below = lines[first + 1..].iter().take_while(|line| inside(line) && !starts(line)).count();
     at + 1..=first + 1 + below
+}
+
+fn starts_document(line: &str) -> bool {
+    line == "---" || line.starts_with("--- ")
+}
+
+/// Where an exception stands, whatever was put in above it.
+fn place(lines: &[&str], at: usize, alone: bool) -> String {
+    let start = lines[..=at].iter().rposition(|line| starts_document(line)).map_or(0, |line| line + 1);
+    let rest = lines.get(start..).unwrap_or_default();
+    let document = &rest[..rest.iter().position(|line| starts_document(line)).unwrap_or(rest.len())];
+    let says = |key: &str| document.iter().map(|line| line.trim()).find(|line| line.starts_with(key)).unwrap_or_default();
+    let object = format!("{}\n{}", says("kind:"), says("name:"));
+    let head = alone && lines[start..at].iter().all(|line| is_blank(line));
+    let first = if alone { (at + 1..lines.len()).find(|next| !is_blank(lines[*next])) } else { Some(at) };
+    match first.filter(|_| !head) {
+        Some(first) => format!("{object}\n{alone}{}", keys_above(&lines[start..], first - start)),
+        None => object,
+    }
+}
+
+/// The key of a line, and those that it is indented below.
+fn keys_above(lines: &[&str], at: usize) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let (mut keys, mut least) = (String::new(), usize::MAX);
+    for line in lines[..=at].iter().rev().filter(|line| !is_blank(line)) {
+        if indent(line) < least {
+            least = indent(line);
+            keys.extend(["\n", line.split([':', '=']).next().unwrap_or_default().trim()]);
+        }
+    }
+    keys
 }
 
 /// Takes out what exceptions are for, and says how much that was.
@@ -120,6 +155,20 @@ mod tests {
         assert_eq!(ranges("a: 1\n# kveil-ignore: KV101, KV110 test\nb:\n  c: 1\n\n  d: 2\ne: 3\n"), [2..=6]);
         assert_eq!(ranges("# kveil-ignore: KV101 test\na: 1\n---\nb: 1\n"), [0..=2]);
         assert_eq!(ranges("a: 1\n---\n# x\n# kveil-ignore: KV101 test\nb: 1\n"), [4..=5]);
+    }
+
+    #[test]
+    fn an_exception_that_moved_is_another_one() {
+        let same = |old: &str, new: &str| read("x", new).0.iter().all(|ignore| ignore.stands_in(old));
+        let text = "kind: Secret\nstringData:\n  a: x # kveil-ignore: KV101 test\n  b: y\n";
+        assert!(same(text, &format!("# more\n{}", text.replace("a: x", "a: new").replace("  b: y\n", ""))));
+        assert!(!same(text, "kind: Secret\nstringData:\n  a: x\n  b: y # kveil-ignore: KV101 test\n"));
+        assert!(!same(text, "# kveil-ignore: KV101 test\nkind: Secret\nstringData:\n  a: x\n  b: y\n"));
+        assert!(!same(text, &text.replace("stringData", "data")));
+        assert!(!same(
+            &format!("{text}---\nkind: Secret\nname: z\n"),
+            "kind: Secret\nname: z\nstringData:\n  a: x # kveil-ignore: KV101 test\n"
+        ));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn values(text: &str) -> Vec<Value> {
         if bare == "---" || bare.starts_with("--- ") {
             take(&document, &mut found);
             document.clear();
-        } else if !bare.trim().is_empty() {
+        } else if !bare.trim().is_empty() && !is_control(bare.trim()) {
             document.push(Row { start, indent: bare.len() - bare.trim_start().len(), text: bare.trim_start() });
         }
         start += line.len();
@@ -77,11 +77,23 @@ fn take(rows: &[Row<'_>], found: &mut Vec<Value>) {
     }
 }
 
+/// Whether a line is nothing but an action of the template's: it is indented as its author likes.
+fn is_control(line: &str) -> bool {
+    let within = |open: &str, close: &str| {
+        let inner = line.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inner.is_some_and(|inner| !inner.contains(close))
+    };
+    within("{{", "}}") || within("{%", "%}")
+}
+
 /// Whether a line opens `data` (true) or `stringData` (false).
 fn section(line: &str) -> Option<bool> {
-    match line {
-        "data:" | "\"data\": {" => Some(true),
-        "stringData:" | "\"stringData\": {" => Some(false),
+    let (key, rest) = line.split_once(':')?;
+    let rest = rest.trim();
+    let opens = rest.is_empty() || rest == "{" || rest.starts_with(['#', '&', '!']);
+    match unquoted(key) {
+        "data" if opens => Some(true),
+        "stringData" if opens => Some(false),
         _ => None,
     }
 }
@@ -121,6 +133,12 @@ mod tests {
                 expect("d", "y", false)
             ]
         );
+        let seen = |text: &str| values(text).into_iter().map(|value| value.key).collect::<Vec<_>>();
+        assert_eq!(
+            seen("kind: Secret\nstringData: # all\n{{- if .x }}\n  a: b\n{{- end }}\n  {{- with .y }}\n  c: d\n  {{- end }}\n"),
+            ["a", "c"]
+        );
+        assert!(seen("kind: Secret\nstringData:\n  {{ .key }}: {{ .value }}\ntype: Opaque\n").is_empty());
         assert!(speaks_of_a_secret("  - kind: \"Secret\" # x\n") && !speaks_of_a_secret("kind: SecretStore\n"));
     }
 }

@@ -163,11 +163,10 @@ impl<'a> Look<'a> {
         let left = !self.left.is_empty() && std::fs::canonicalize(&path).is_ok_and(|real| self.left.contains(&real));
         let ruled = self.ruled(&path)?;
         let aimed = ruled.rule(&path).is_some_and(|rule| rule.path_regex.is_some());
-        if !left && !aimed && !lint::may_matter(&bytes) {
+        if !left && !aimed && !source::is_utf16(&bytes) && !lint::may_matter(&bytes) {
             return Ok(One::default());
         }
-        // What isn't text holds no Secret that anyone could read.
-        let Ok(text) = source::utf8(bytes) else { return Ok(One::default()) };
+        let Some(text) = readable(bytes) else { return Ok(One::default()) };
         let name = target.name();
         let about = About { config: ruled.config(), rule: ruled.rule(&path), left_decrypted: left, policy: self.policy };
         let document = read(&name, &text);
@@ -240,9 +239,8 @@ impl<'a> Look<'a> {
     pub fn excuse(&self, path: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
         let Ok(text) = Source::File(path.to_owned()).read() else { return Ok(0) };
         let (mut ignores, _) = ignore::read("", &text);
-        if let Some(base) = self.base.as_ref().filter(|_| !ignores.is_empty()) {
-            let old = base.text_of(path)?;
-            ignores.retain(|ignore| old.as_ref().is_some_and(|old| ignore.stands_in(old)));
+        if !ignores.is_empty() {
+            self.heed(&mut ignores, path)?;
         }
         Ok(ignore::apply(&ignores, findings))
     }
@@ -276,6 +274,19 @@ impl<'a> Look<'a> {
             findings.extend(self.base.as_ref().filter(|_| !same).map(|base| review::changed(&found.config.file, base.revision)));
         }
         findings
+    }
+}
+
+/// The text of a file, also in UTF-16 or Latin-1: a Secret is read by people, and most tools, in any of them. What has zero
+/// bytes is none.
+fn readable(bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
+    if source::is_utf16(&bytes) {
+        return source::from_utf16(&bytes);
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => source::utf8(bytes).ok(),
+        Err(_) if bytes.contains(&0) => None,
+        Err(_) => Some(Zeroizing::new(bytes.iter().map(|byte| char::from(*byte)).collect())),
     }
 }
 
