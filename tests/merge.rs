@@ -252,6 +252,18 @@ fn a_data_key_from_someone_who_knew_no_value_is_not_taken() {
     assert_ne!(label(&repository, "secret.yaml"), planted);
 }
 
+#[test]
+fn a_data_key_from_someone_who_knew_some_values_is_told() {
+    let repository = Repository::new();
+    repository.git("git checkout -qb guessed && kveil rotate -i secret.yaml && git commit -qam rotated");
+    repository.commit(&with(&[("hunter2-base-password", "hunter2-guess"), ("  user: hunter2-base-user\n", "")]), "guessed");
+    repository.git("git checkout -q main");
+    repository.commit(&with(&[("type: Opaque", "type: x")]), "clear");
+    let done = repository.run("git merge -q guessed -m merged");
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.err.contains("theirs replaced the data key, which the result has, and keeps 1 of 3 old values"), "{}", done.err);
+}
+
 fn recipients(repository: &Repository) -> Vec<String> {
     let text = repository.text("secret.yaml");
     text.lines().filter_map(|line| line.trim().strip_prefix("recipient: ").map(str::to_owned)).collect()

@@ -101,19 +101,25 @@ fn anchor(base: Option<&Opened<'_>>, ours: &Opened<'_>, theirs: &Opened<'_>, not
         notes.push("both sides have a data key of their own: the result has a new one".to_owned());
         return None;
     };
-    // Whoever knows none of the old values may have made the data key up.
-    if base.is_some_and(|base| shares_a_value(base, opened)) {
+    // Whoever knows none of the old values may have made the data key up; who knows but some of them may have guessed.
+    let who = if side == Side::Ours { "ours" } else { "theirs" };
+    let (same, all) = base.map_or((0, 0), |base| values_in_common(base, opened));
+    if same > 0 {
+        if same < all {
+            notes
+                .push(format!("{who} replaced the data key, which the result has, and keeps {same} of {all} old values: ask who did that"));
+        }
         return Some(side);
     }
-    let who = if side == Side::Ours { "ours" } else { "theirs" };
     notes.push(format!("{who} replaced the data key, and none of its values is an old one: the result has a new data key"));
     None
 }
 
-/// Whether one encrypted value, at least, is what it was.
-fn shares_a_value(base: &Opened<'_>, other: &Opened<'_>) -> bool {
+/// How many encrypted values are what they were, and of how many.
+fn values_in_common(base: &Opened<'_>, other: &Opened<'_>) -> (usize, usize) {
     let known: std::collections::HashMap<String, (Type, Zeroizing<Vec<u8>>)> = base.encrypted_values().collect();
-    other.encrypted_values().any(|(path, value)| known.get(&path).is_some_and(|old| *old == value))
+    let same = other.encrypted_values().filter(|(path, value)| known.get(path).is_some_and(|old| old == value)).count();
+    (same, known.len())
 }
 
 /// What the block says beside recipients, three ways.
