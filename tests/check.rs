@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// What stands in clear in the cases, as it is and in base64. No output may hold any of it.
 const PLAIN: [&str; 5] = ["geheim", "Z2VoZWlt", "AGE-SECRET-KEY-1F9", "MIIEvQ", "hunter2"];
-/// Rules whose cases need more than files; they have tests of their own here.
-const WITH_GIT: [&str; 6] = ["KV116", "KV117", "KV303", "KV325", "KV326", "KV401"];
+/// Rules whose cases need more than files, or large ones; they have tests of their own here.
+const WITH_GIT: [&str; 8] = ["KV116", "KV117", "KV209", "KV303", "KV325", "KV326", "KV327", "KV401"];
 
 fn secret(value: &str) -> String {
     format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\nstringData:\n  password: {value}\n")
@@ -276,6 +276,85 @@ fn a_replaced_data_key_is_told() {
     assert!(!ids(&found(&sandbox, &["--base", "main"])).contains(&"KV326"));
     sandbox.kveil(["rotate", "-i", "sealed.yaml"]).run().ok();
     assert!(ids(&found(&sandbox, &["--base", "main"])).contains(&"KV326"));
+}
+
+/// A kustomization whose transformer checks this.
+fn kustomization(integrity: &str) -> String {
+    let config = format!("apiVersion: kveil.dev/v1\n      kind: Decrypt\n      metadata: {{name: decrypt}}\n      integrity: {integrity}");
+    format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\ntransformers:\n  - |-\n      {config}\n")
+}
+
+#[test]
+fn a_weaker_check_of_deployments_is_told() {
+    let sandbox = repository();
+    let config = |integrity: &str| format!("apiVersion: kveil.dev/v1\nkind: Decrypt\nmetadata:\n  name: decrypt\nintegrity: {integrity}\n");
+    sandbox.write("decrypt.yaml", config("file"));
+    sandbox.write("inline/kustomization.yaml", kustomization("object"));
+    commit(&sandbox);
+    let weaker = |arguments: &[&str]| {
+        let done = checked(&sandbox, &[&["--base", "main"], arguments].concat(), "json");
+        let report: Value = serde_json::from_slice(&done.out).unwrap();
+        let rows = report["findings"].as_array().unwrap().iter().filter(|row| row["rule"] == "KV327");
+        rows.map(|row| format!("{}:{} {}", row["file"].as_str().unwrap(), row["line"], row["level"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(weaker(&[]), [""; 0]);
+    // An exception that the change brings along excuses nothing; nor does the way through the index.
+    sandbox.write("decrypt.yaml", config("values # kveil-ignore: KV327 a test"));
+    sandbox.write("inline/kustomization.yaml", kustomization("values"));
+    sandbox.write("new.yaml", config("object"));
+    let all = ["decrypt.yaml:5 error", "inline/kustomization.yaml:4 error", "new.yaml:5 error"];
+    assert_eq!(weaker(&[]), all);
+    git(&sandbox, "add -A");
+    assert_eq!(weaker(&["--staged"]), all);
+    let text = checked(&sandbox, &["--base", "main"], "text");
+    assert!(text.code == 1 && String::from_utf8(text.out).unwrap().contains("integrity: values where main has file"));
+    // What the base has agreed to is fine, and so is a stronger check.
+    commit(&sandbox);
+    sandbox.write("decrypt.yaml", config("object"));
+    assert_eq!(weaker(&[]), [""; 0]);
+}
+
+#[test]
+fn a_file_in_conflict_is_a_finding_and_the_rest_is_checked() {
+    let sandbox = repository();
+    sandbox.write("README.md", "a\n");
+    commit(&sandbox);
+    for (branch, word) in [("one", "hunter2-one"), ("two", "hunter2-two")] {
+        git(&sandbox, &format!("checkout -q -b {branch} main"));
+        sandbox.write("README.md", branch);
+        sandbox.kveil(["set", "sealed.yaml", "[\"stringData\"][\"password\"]", &format!("\"{word}\"")]).run().ok();
+        commit(&sandbox);
+    }
+    assert_eq!(sandbox.shell("git merge one").run().code, 1);
+    sandbox.write("a.yaml", secret("hunter2"));
+    git(&sandbox, "add a.yaml");
+    let done = checked(&sandbox, &["--staged", "--level", "error"], "text");
+    let text = String::from_utf8(done.out).unwrap();
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(text.contains("a.yaml:6:13: error KV101") && text.contains("sealed.yaml: error KV320"), "{text}");
+    assert!(!text.contains("README.md"), "{text}");
+    // git itself commits nothing before the conflict is settled, and asks no hook.
+    sandbox.kveil(["git", "setup", "--hooks"]).run().ok();
+    let commit = sandbox.shell("git commit -m x").run();
+    assert!(commit.code == 128 && commit.err.contains("unmerged"), "{}", commit.err);
+    // Deleted on one side: what is left of it counts.
+    git(&sandbox, "merge --abort; git checkout -q -f -b gone main && git rm -q sealed.yaml && git commit -q -m gone");
+    assert_eq!(sandbox.shell("git merge one").run().code, 1);
+    let done = checked(&sandbox, &["--staged", "sealed.yaml"], "text");
+    assert!(done.code == 1 && String::from_utf8(done.out).unwrap().contains("sealed.yaml: error KV320"), "{}", done.err);
+}
+
+#[test]
+fn a_secret_that_is_too_large_is_told_by_its_ciphertext() {
+    let sandbox = repository();
+    let large =
+        |size: usize| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData:\n  a: {}\n  b: b\n", "x".repeat(size));
+    for (size, fires) in [(1024 * 1024 - 1, false), (1024 * 1024, true)] {
+        sandbox.write("a.yaml", large(size));
+        sandbox.kveil(["encrypt", "-i", "a.yaml"]).run().ok();
+        assert_eq!(ids(&found(&sandbox, &["a.yaml"])).contains(&"KV209"), fires, "{size}");
+        std::fs::remove_file(sandbox.path("a.yaml")).unwrap();
+    }
 }
 
 #[test]

@@ -53,11 +53,7 @@ fn setup_says_what_it_did_and_changes_nothing_the_second_time() {
     assert!(run(&sandbox, "kveil git setup --check").refused(1).contains("kveil git setup writes what is missing"));
     let first = run(&sandbox, "kveil git setup");
     assert_eq!(first.code, 0, "{}", first.err);
-    assert!(
-        first.err.contains("merge.kveil.driver") && first.err.contains(".gitattributes: 1 encrypted files; commit it"),
-        "{}",
-        first.err
-    );
+    assert!(first.err.contains("merge.kveil.driver") && first.err.contains(".gitattributes: 1 encrypted file; commit it"), "{}", first.err);
     let attributes = text(&sandbox, ".gitattributes");
     assert!(attributes.starts_with("*.png binary\n"));
     assert!(attributes.contains("\n/secret.yaml diff=kveil merge=kveil text eol=lf\n"), "{attributes}");

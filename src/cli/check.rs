@@ -154,9 +154,9 @@ fn checked(context: &Context, args: &Args) -> Result<Checked> {
 fn targets(context: &Context, args: &Args) -> Result<Targets> {
     if args.paths.paths.is_empty() && !args.paths.staged && args.paths.changed_since.is_none() {
         let here = Paths { paths: vec![OsString::from(".")], concurrency: args.paths.concurrency, ..Paths::default() };
-        return here.resolve(context, Mode::Plain);
+        return here.resolve(context, Mode::Any);
     }
-    args.paths.resolve(context, Mode::Plain)
+    args.paths.resolve(context, Mode::Any)
 }
 
 /// Where git's top lies, seen from the current directory.

@@ -59,6 +59,8 @@ pub enum Mode {
     Plain,
     /// The encrypted ones, known by what they hold.
     Encrypted,
+    /// Any, to be looked at: those that a merge left in conflict, too.
+    Any,
 }
 
 /// A file to work on.
@@ -211,7 +213,7 @@ impl Paths {
     /// `NoFile` (100): nothing is named, or a glob matches nothing. `Generic` (1): a bad glob, no repository where git is
     /// to choose. `Unreadable` (2): git is in trouble.
     pub fn resolve(&self, context: &Context, mode: Mode) -> Result<Targets> {
-        let mut search = Search { context, targets: Targets { concurrency: self.concurrency, ..Targets::default() }, seen: HashMap::new() };
+        let mut search = Search::new(context, self, mode);
         if self.staged || self.changed_since.is_some() {
             search.by_git(self)?;
         } else if self.paths.is_empty() {
@@ -246,12 +248,18 @@ fn is_tree(path: &OsStr) -> bool {
 
 struct Search<'c> {
     context: &'c Context,
+    mode: Mode,
     targets: Targets,
     /// Links resolved: a file is worked on once, by whatever names it was given.
     seen: HashMap<PathBuf, usize>,
 }
 
-impl Search<'_> {
+impl<'c> Search<'c> {
+    fn new(context: &'c Context, paths: &Paths, mode: Mode) -> Search<'c> {
+        let targets = Targets { concurrency: paths.concurrency, ..Targets::default() };
+        Search { context, mode, targets, seen: HashMap::new() }
+    }
+
     fn path(&mut self, path: &OsStr) -> Result<()> {
         if self.context.is_sops() || path == "-" || !is_tree(path) {
             let source = Source::of(path);
@@ -338,7 +346,7 @@ impl Search<'_> {
         for staged in repository.staged()? {
             let path = repository.top.join(&staged.path);
             let name = among.name(&path);
-            if staged.conflict && among.hold(&path) {
+            if staged.conflict && self.mode != Mode::Any && among.hold(&path) {
                 let error = Error::new(Kind::Generic, "a merge left this file in conflict").in_file(&name.display().to_string());
                 self.targets.errors.push(error.hint("resolve it and git add it"));
             } else if among.hold(&path) {

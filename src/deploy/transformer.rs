@@ -19,8 +19,8 @@ const ANNOTATIONS: [&str; 4] = ["internal.config.kubernetes.io/", "config.kubern
 /// Where kustomize says a resource comes from, if `buildMetadata` asks for it.
 const ORIGIN: &str = "config.kubernetes.io/origin";
 
-/// What the MAC is checked on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What the MAC is checked on; the greater, the less is noticed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Integrity {
     /// The file that an object comes from.
     File,
@@ -37,11 +37,23 @@ impl Integrity {
     /// `Generic` (1) for another word.
     pub fn read(config: &Value) -> Result<Integrity> {
         let spec = fields(config, &["integrity"])?;
-        match spec.get("integrity").and_then(Value::text).as_deref() {
-            None | Some("file") => Ok(Integrity::File),
-            Some("object") => Ok(Integrity::Object),
-            Some("values") => Ok(Integrity::Values),
-            Some(_) => Err(Error::new(Kind::Generic, "integrity is file, object or values")),
+        match spec.get("integrity").and_then(Value::text) {
+            None => Ok(Integrity::File),
+            Some(word) => Integrity::named(&word).ok_or_else(|| Error::new(Kind::Generic, "integrity is file, object or values")),
+        }
+    }
+
+    /// The one of this word.
+    pub fn named(word: &str) -> Option<Integrity> {
+        [Integrity::File, Integrity::Object, Integrity::Values].into_iter().find(|integrity| integrity.word() == word)
+    }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Integrity::File => "file",
+            Integrity::Object => "object",
+            Integrity::Values => "values",
         }
     }
 }

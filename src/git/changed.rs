@@ -19,7 +19,7 @@ const STATUS: [&str; 6] = ["status", "--porcelain=v2", "-z", "--no-renames", "--
 pub struct Staged {
     /// Below the top of the work tree.
     pub path: PathBuf,
-    /// The object that the index holds, by its hash.
+    /// The object that the index holds, by its hash; of a file in conflict ours, or theirs where ours is gone.
     pub object: String,
     /// Whether the file in the work tree differs from the one in the index, or is missing.
     pub partly: bool,
@@ -115,17 +115,27 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
 /// Of `git status --porcelain=v2 -z` the files that the index holds otherwise than HEAD, and those in conflict.
 fn states(bytes: &[u8]) -> impl Iterator<Item = Staged> {
     fields(bytes).filter_map(|field| {
-        // `1 XY SUB mH mI mW hH hI PATH`, `u XY SUB m1 m2 m3 mW h1 h2 h3 PATH`.
-        let conflict = field.starts_with(b"u ");
-        let mut words = field.splitn(if conflict { 11 } else { 9 }, |byte| *byte == b' ');
+        if field.starts_with(b"u ") {
+            return unmerged(field);
+        }
+        // `1 XY SUB mH mI mW hH hI PATH`.
+        let mut words = field.splitn(9, |byte| *byte == b' ');
         let kind = words.next()?;
         let [index, work] = words.next()?.try_into().ok()?;
         let mode = words.nth(2)?;
-        let object = text(words.nth(if conflict { 3 } else { 2 })?);
+        let object = text(words.nth(2)?);
         let path = platform::path_of_bytes(words.last()?);
         let staged = kind == b"1" && !matches!(index, b'.' | b'D') && mode.starts_with(b"100");
-        (conflict || staged).then_some(Staged { path, object, partly: conflict || work != b'.', conflict })
+        staged.then_some(Staged { path, object, partly: work != b'.', conflict: false })
     })
+}
+
+/// `u XY SUB m1 m2 m3 mW h1 h2 h3 PATH`: ours is the second, theirs the third. A file that both removed is none.
+fn unmerged(field: &[u8]) -> Option<Staged> {
+    let words: Vec<&[u8]> = field.splitn(11, |byte| *byte == b' ').collect();
+    let side = |at: usize| words.get(3 + at).filter(|mode| mode.starts_with(b"100")).and_then(|_| words.get(7 + at));
+    let object = text(side(1).or_else(|| side(2))?);
+    Some(Staged { path: platform::path_of_bytes(words.get(10)?), object, partly: true, conflict: true })
 }
 
 #[cfg(test)]

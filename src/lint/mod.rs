@@ -14,12 +14,14 @@ pub mod fields;
 pub mod flux;
 pub mod history;
 pub mod ignore;
+pub mod integrity;
 pub mod judge;
 pub mod keys;
 pub mod output;
 pub mod policy;
 pub mod repository;
 pub mod review;
+pub mod shape;
 pub mod shown;
 pub mod tampering;
 pub mod template;
@@ -99,6 +101,7 @@ static FAMILIES: &[Family] = &[
     Family { rules: fields::RULES, look: fields::look },
     Family { rules: tampering::RULES, look: tampering::look },
     Family { rules: clear::RULES, look: clear::look },
+    Family { rules: shape::RULES, look: shape::look },
     Family { rules: keys::RULES, look: keys::look },
     Family { rules: configuration::RULES, look: configuration::look },
     Family { rules: policy::RULES, look: policy::look },
@@ -108,6 +111,7 @@ static FAMILIES: &[Family] = &[
     Family { rules: review::RULES, look: |_, _| {} },
     Family { rules: flux::RULES, look: |_, _| {} },
     Family { rules: history::RULES, look: |_, _| {} },
+    Family { rules: integrity::RULES, look: |_, _| {} },
 ];
 
 /// Every rule, in order of its id.

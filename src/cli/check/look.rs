@@ -23,7 +23,7 @@ use crate::lint::history::version::{Reader, Today};
 use crate::lint::ignore::Ignore;
 use crate::lint::policy::Policy;
 use crate::lint::tree::{Facts, Gatherer};
-use crate::lint::{self, About, Finding, Subject, configuration, ignore, review, verify};
+use crate::lint::{self, About, Finding, Subject, configuration, envelope, ignore, integrity, review, verify};
 use crate::recipient::Identities;
 use crate::source::{self, Source};
 
@@ -163,7 +163,11 @@ impl<'a> Look<'a> {
         let left = !self.left.is_empty() && std::fs::canonicalize(&path).is_ok_and(|real| self.left.contains(&real));
         let ruled = self.ruled(&path)?;
         let aimed = ruled.rule(&path).is_some_and(|rule| rule.path_regex.is_some());
-        if !left && !aimed && !source::is_utf16(&bytes) && !lint::may_matter(&bytes) {
+        if target.staged.as_ref().is_some_and(|staged| staged.conflict) {
+            return Ok(unmerged(target, &bytes));
+        }
+        let reviewed = self.base.is_some() && integrity::may_say(&bytes);
+        if !left && !aimed && !reviewed && !source::is_utf16(&bytes) && !lint::may_matter(&bytes) {
             return Ok(One::default());
         }
         let Some(text) = readable(bytes) else { return Ok(One::default()) };
@@ -193,6 +197,7 @@ impl<'a> Look<'a> {
             if before > ignores.len() {
                 findings.push(review::new_ignores(subject.name, before - ignores.len(), base.revision));
             }
+            findings.extend(integrity::weaker(old.as_deref(), subject.name, subject.text, base.revision));
             findings.extend(old.and_then(|old| replaced(&old, subject, base.revision)));
         }
         let ignored = ignore::apply(&ignores, &mut findings);
@@ -288,6 +293,19 @@ fn readable(bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
         Err(_) if bytes.contains(&0) => None,
         Err(_) => Some(Zeroizing::new(bytes.iter().map(|byte| char::from(*byte)).collect())),
     }
+}
+
+/// A file that the index has several versions of: neither of them is what will be committed. One that holds nothing of
+/// interest is left to git.
+fn unmerged(target: &Target, bytes: &[u8]) -> One {
+    if !lint::may_matter(bytes) {
+        return One::default();
+    }
+    let name = target.name();
+    let next = format!("kveil resolve {name}, and git add it");
+    let message = "a merge left it in conflict: the index has several versions, and none that could be committed";
+    let finding = Finding::of_file(&envelope::CONFLICT, &name, message, next);
+    One { findings: vec![finding], ..One::default() }
 }
 
 /// Reads a file whose format is known by its name or by its `sops` block; none for any other. A template is one that can't be

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::hooks::Before;
 use crate::git::setup::{self, Configuration, Encrypted, Scope};
+use crate::lint::count;
 use crate::pipeline;
 use crate::recipient::kind_by_field;
 use crate::source::{self, Source};
@@ -80,9 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     }
     say_written(context, &configuration)?;
     let changed = repository.write_attributes(&files.lines)?;
-    say(context, &repository, &changed, &format!("{} encrypted files", files.encrypted));
+    say(context, &repository, &changed, &count(files.encrypted, "encrypted file"));
     if changed.is_empty() {
-        report::note(context, &format!("the attributes of {} encrypted files are up to date", files.encrypted));
+        report::note(context, &format!("the attributes of {} are up to date", count(files.encrypted, "encrypted file")));
     }
     offer_network(context, args, &configuration, &files)?;
     args.before().map_or(Ok(()), |before| hooks::write(context, &repository, &configuration, before))
@@ -161,7 +162,7 @@ fn check(context: &Context, args: &Args, repository: &Repository, configuration:
         lacking.extend(args.before().map(|before| hooks::lacking(configuration, before)).transpose()?.unwrap_or_default());
     }
     if lacking.is_empty() {
-        report::note(context, &format!("the drivers are set up for {} encrypted files", files.encrypted));
+        report::note(context, &format!("the drivers are set up for {}", count(files.encrypted, "encrypted file")));
         return Ok(());
     }
     let error = Error::new(Kind::Generic, "the git drivers aren't set up");
