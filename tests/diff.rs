@@ -782,29 +782,6 @@ fn files_of_genuine_sops_are_compared() {
 }
 
 #[test]
-fn the_page_shows_what_comes() {
-    let page = std::fs::read_to_string(root().join("docs/review.md")).unwrap();
-    let picture = page.split("$ kveil diff main...topic\n").nth(1).unwrap().split("```").next().unwrap();
-    let repository = Repository::new();
-    let deploy = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: {template: {spec: {containers: [{env: [{name: A, valueFrom: {secretKeyRef: {name: db, key: old}}}]}]}}}\n";
-    repository.0.write("deploy.yaml", deploy);
-    let secret = |values: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: db, namespace: shop}}\n{values}");
-    std::fs::create_dir(repository.0.path("secrets")).unwrap();
-    let env = |rest: &str| format!("  app.env: |\n    HOST=smtp.example.org\n    {rest}\n");
-    let old = format!("  user: alice-the-admin\n  old: goes-away-soon\n  here: moves-within-the-file\n{}", env("PORT=2525252525252525"));
-    repository.save("secrets/db.yaml", &secret(&format!("data:\n  password: aHVudGVyMi1odW50ZXIy\nstringData:\n{old}")));
-    repository.commit("old");
-    repository.git("checkout -q -b topic");
-    let token = "tok-1234567890-1234567890-1234567890";
-    let new =
-        format!("  user: alice-the-admin\n  token: {token}\n  there: moves-within-the-file\n{}", env("PORT=2626262626262626\n    TLS=1"));
-    repository.save("secrets/db.yaml", &secret(&format!("data:\n  password: Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5\nstringData:\n{new}")));
-    repository.0.kveil(["recipients", "add", RECIPIENT_2, "secrets/db.yaml"]).run().ok();
-    repository.commit("new");
-    assert_eq!(repository.differs(&["main...topic"]), picture);
-}
-
-#[test]
 fn the_pages_name_every_word() {
     let read = |name: &str| std::fs::read_to_string(root().join("docs").join(name)).unwrap();
     let (review, cli) = (read("review.md"), read("cli.md"));

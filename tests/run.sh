@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1 ACTIONLINT=v1.7.12 ZIZMOR=1.32.0
+readonly SOPS=v3.13.3 AGE=v1.3.2 KUSTOMIZE=v5.8.2 HELM3=v3.22.0 HELM4=v4.3.1 ACTIONLINT=v1.7.12 ZIZMOR=1.32.0 PRE_COMMIT=4.7.0
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 mkdir -p "$CARGO_TARGET_DIR/tools/bin"
@@ -69,22 +69,23 @@ install_peers() {
     done
 }
 
-# What looks at the workflows: actionlint also looks at their scripts, where shellcheck is there.
+# What looks at the workflows, and the framework that runs our hooks: actionlint also looks at scripts, where shellcheck is there.
 install_linters() {
     if have go; then
         peer actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$ACTIONLINT"
     fi
     have python3 || return 0
-    local venv=$KVEIL_TOOLS/linters-venv
-    if stamped "$venv" "$ZIZMOR"; then
+    local venv=$KVEIL_TOOLS/linters-venv made="zizmor==$ZIZMOR pre-commit==$PRE_COMMIT"
+    if stamped "$venv" "$made"; then
         return
     fi
-    say "installing zizmor $ZIZMOR"
-    if rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "zizmor==$ZIZMOR"; then
-        printf '%s\n' "$ZIZMOR" >"$venv.stamp"
+    say "installing $made"
+    # shellcheck disable=SC2086 # two packages
+    if rm -rf "$venv" && python3 -m venv "$venv" && "$venv/bin/pip" install --quiet $made; then
+        printf '%s\n' "$made" >"$venv.stamp"
     else
         rm -rf "$venv"
-        missing "zizmor $ZIZMOR" "pip could not install it"
+        missing "$made" "pip could not install them"
     fi
 }
 
