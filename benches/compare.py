@@ -437,7 +437,23 @@ def kustomize(lab, options):
     return [
         Row("kustomize generates 200 Secrets", generate, 9, 3, must=10, prepare=prepare),
         Row("build 50 Secrets, beside kustomize over plain files", build, 21, 21, over=0.05, prepare=prepare),
+        getter(lab, options),
     ]
+
+
+def getter(lab, options):
+    """What Helm runs for a values file `secrets://FILE`, beside `sops decrypt`: the least that a plugin of shell has to run."""
+
+    def prepare(_):
+        if not os.path.exists(lab.path("values.yaml")):
+            lab.write("values.yaml", "".join(f"service{n}:\n  password: hunter2-{n}\n  port: {n}\n" for n in range(20)))
+            lab.run([options.kveil, "encrypt", "-i", "--age", lab.recipient, "values.yaml"])
+
+    lines = {
+        "kveil": [options.kveil, "helm", "get", "", "", "", "secrets://values.yaml"],
+        "sops": [options.sops, "decrypt", "values.yaml"],
+    }
+    return Row("values of Helm through secrets://", lambda tool: (lines[tool], None), 41, 21, most=0.01, prepare=prepare)
 
 
 def check(lab, options):

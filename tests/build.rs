@@ -216,3 +216,64 @@ fn the_directory_is_private_and_gone_after_a_signal() {
     child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
     assert_eq!((status.code(), out.len(), private.exists()), (Some(143), 0, false));
 }
+
+#[test]
+fn charts_of_a_kustomization_are_inflated_with_encrypted_values() {
+    let (Some(sandbox), Some(helm)) = (sandbox(), tool("helm3")) else { return };
+    link(&helm, &bin(&sandbox).join("helm"));
+    sandbox.write("charts/shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n");
+    sandbox.write("charts/shop/values.yaml", "password: none\nuser: none\n");
+    sandbox.write(
+        "charts/shop/templates/s.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData:\n  password: {{ .Values.password }}\n  user: {{ .Values.user }}\n",
+    );
+    encrypted(&sandbox, "values.enc.yaml", "password: hunter2-of-shop\n");
+    encrypted(&sandbox, "more.yaml", "user: alice-of-shop\n");
+    let chart = "helmCharts:\n- {name: shop, releaseName: x, valuesFile: values.enc.yaml, additionalValuesFiles: [more.yaml]}\n";
+    sandbox.write("kustomization.yaml", chart);
+    let text = build(&sandbox, ". -- --enable-helm").text();
+    assert!(text.contains("password: hunter2-of-shop") && text.contains("user: alice-of-shop"), "{text}");
+    assert!(build(&sandbox, ".").refused(1).contains("must specify --enable-helm"));
+    // A chart's own files are copied as they are.
+    encrypted(&sandbox, "charts/shop/templates/s.yaml", SECRET);
+    assert!(build(&sandbox, ". -- --enable-helm").refused(1).contains("Secret db"));
+}
+
+#[test]
+fn all_that_a_kustomization_names_is_copied() {
+    let Some(sandbox) = sandbox() else { return };
+    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.write("p.json", "[{\"op\": \"replace\", \"path\": \"/stringData/user\", \"value\": \"bob-of-db\"}]");
+    sandbox.write("r.yaml", "- source: {kind: Secret, name: db, fieldPath: stringData.user}\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [data.user]\n");
+    sandbox.write("m.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {user: none}\n");
+    sandbox.write("names.yaml", "nameReference:\n- kind: Secret\n  fieldSpecs: [{kind: Thing, path: spec/secret}]\n");
+    sandbox.write("thing.yaml", "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: t}\nspec: {secret: db}\n");
+    sandbox.write("crd.json", "{}");
+    sandbox.write(
+        "t/prefix.yaml",
+        "apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: x}\nprefix: q-\nfieldSpecs: [{path: metadata/name}]\n",
+    );
+    let inline = "- patch: |-\n    - {op: add, path: /stringData/extra, value: more-of-db}\n  target: {kind: Secret}\n";
+    let kustomization = format!(
+        "resources: [s.yaml, m.yaml, thing.yaml]\npatches:\n- {{path: p.json, target: {{kind: Secret}}}}\n{inline}replacements: [{{path: r.yaml}}]\nconfigurations: [names.yaml]\ncrds: [crd.json]\ntransformers: [t/prefix.yaml]\n"
+    );
+    sandbox.write("kustomization.yaml", kustomization);
+    let text = build(&sandbox, ".").text();
+    for word in ["user: bob-of-db", "extra: more-of-db", "secret: q-db", "name: q-m"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert_eq!(text.matches("bob-of-db").count(), 2, "{text}");
+}
+
+#[test]
+fn what_is_remote_is_left_to_kustomize_and_what_it_cannot_read_is_refused() {
+    let Some(sandbox) = sandbox() else { return };
+    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.write("kustomization.yaml", "resources:\n- s.yaml\n- http://127.0.0.1:9/base.yaml\n");
+    let said = build(&sandbox, ".").refused(1);
+    assert!(said.contains("127.0.0.1:9") && !said.contains("hunter2"), "{said}");
+    // A question mark in brackets is none of YAML's plain values for kustomize either.
+    sandbox.write("kustomization.yaml", "resources: [s.yaml, example.invalid/x?ref=v1]\n");
+    assert_ne!(sandbox.shell("kustomize build").run().code, 0);
+    assert!(build(&sandbox, ".").refused(2).contains("quote the value"));
+}

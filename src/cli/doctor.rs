@@ -12,7 +12,7 @@ use super::git::setup;
 use super::settings::{self, Configs, Found};
 use super::{identities, left, report};
 use crate::datakey::rewrap;
-use crate::diagnosis::{Diagnosis, FileFound, GitFound, Here, KindFound, Reader, json, text};
+use crate::diagnosis::{Diagnosis, FileFound, GitFound, Here, KindFound, Reader, json, said, text};
 use crate::error::{Error, Kind, Result, printable};
 use crate::git::{Repository, patches};
 use crate::metadata::Metadata;
@@ -32,6 +32,9 @@ pub struct Args {
     /// Have every recipient wrap a random key and unwrap it again, and the files' own data keys unwrapped
     #[arg(long)]
     probe: bool,
+    /// Explain what kustomize, kubectl or Helm said in this file, and look at nothing else; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "probe"])]
+    said: Option<String>,
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_parser = ["json", "text"], default_value = "text")]
     format: String,
@@ -55,6 +58,9 @@ struct Subject {
 /// # Errors
 /// `Found` (1) if something is to be mended; any other is trouble (2).
 pub fn run(context: &Context, args: &Args) -> Result<()> {
+    if let Some(name) = &args.said {
+        return explain(context, name, &args.format);
+    }
     let (subjects, trouble) = subjects(context, args)?;
     let make = || identities_of(context, args);
     let identities = make();
@@ -79,6 +85,23 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         None if diagnosis.findings().is_empty() => Ok(()),
         None => Err(Error::new(Kind::Found, "something is to be mended")),
     }
+}
+
+/// Says what the words of other programs mean.
+fn explain(context: &Context, name: &str, format: &str) -> Result<()> {
+    let output = Source::of(name).read().map_err(|error| error.in_file(name))?;
+    let explained = said::explained(&output);
+    if format == "json" {
+        let rows = explained.iter().map(|row| serde_json::json!({ "what": row.what, "fix": row.fix }));
+        report::line(&report::one_line(&serde_json::json!({ "said": rows.collect::<Vec<_>>() })))?;
+    } else {
+        explained.iter().try_for_each(|row| report::line(&format!("{}\n  → {}", row.what, row.fix)))?;
+    }
+    if explained.is_empty() {
+        report::note(context, "nothing in it is known: what kveil itself says comes with its next step");
+        return Ok(());
+    }
+    Err(Error::new(Kind::Found, "something is to be mended"))
 }
 
 /// Those that the environment leads to; where nothing shall be asked, without the network and without commands.

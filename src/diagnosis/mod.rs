@@ -2,6 +2,7 @@
 //! be mended. No I/O: whoever gathers it asks the machine, [`text`] and [`json`] show it.
 
 pub mod json;
+pub mod said;
 pub mod text;
 
 use crate::git::patches::Patch;

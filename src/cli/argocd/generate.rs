@@ -1,5 +1,6 @@
 //! `kveil argocd generate`: nothing is printed unless all of it is there, and in clear.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -15,7 +16,7 @@ use crate::deploy::guard;
 use crate::document::{Format, NONE};
 use crate::error::{Error, Kind, Result};
 use crate::recipient::Identities;
-use crate::source::{self, Source, platform};
+use crate::source::{self, Source, platform, signals};
 use crate::{kubernetes, pipeline};
 
 /// Renders the current directory, which is the application's.
@@ -57,9 +58,15 @@ fn rendered(context: &Context, arguments: &[String]) -> Result<Zeroizing<String>
     let failed = |why: std::io::Error| Error::new(Kind::Generic, format!("can't start kveil: {why}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = context.environment.command(program);
-    let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(failed)?;
-    let out = Zeroizing::new(output.stdout);
-    match platform::exit_code(output.status) {
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    // It wipes what it made, if a signal ends both.
+    let mut child = signals::start_passing_on(&mut command).map_err(failed)?;
+    let mut out = Zeroizing::new(Vec::new());
+    let read = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut out));
+    let status = child.wait();
+    signals::ended();
+    read.map_err(failed)?;
+    match platform::exit_code(status.map_err(failed)?) {
         0 => source::utf8(out),
         // It has said why.
         code => Err(Error::new(Kind::Child(code), "rendering failed")),
