@@ -63,6 +63,19 @@ fn values_that_are_not_utf8_come_out_as_they_are_and_are_never_replaced() {
     assert_eq!((ours.code, ours.out), (theirs.code, theirs.out));
 }
 
+#[test]
+fn a_comment_that_is_not_utf8_is_no_yaml() {
+    for (name, plain) in [("f.env", &b"#c\xe4\nB=1\n"[..]), ("f.ini", b"[s]\n; c\xe4\nB = 1\n")] {
+        let Some(sandbox) = genuine(name, plain) else { return };
+        let [(theirs, _), (ours, _)] = both(&sandbox, name, &["decrypt", "--output-type", "yaml", name], "");
+        // Genuine sops panics.
+        assert_ne!(theirs.code, 0);
+        assert!(ours.refused(4).contains("a comment isn't UTF-8"));
+        let [(theirs, _), (ours, _)] = both(&sandbox, name, &["decrypt", "--output-type", "json", name], "");
+        assert_eq!((ours.code, ours.out), (theirs.code, theirs.out));
+    }
+}
+
 const LIST: &str = "l:\n    # cm\n    - one\n    - two # beside\n    # before\n    - three\n";
 
 #[test]
@@ -190,6 +203,29 @@ fn updatekeys_keeps_the_threshold_of_the_file_as_genuine_sops_does() {
     }
     sandbox.write("f.yaml", &before);
     assert!(sandbox.kveil(["updatekeys", "-y", "f.yaml"]).run().refused(1).contains("shamir_threshold out of range"));
+}
+
+#[test]
+fn set_and_unset_make_another_format_of_a_file_as_genuine_sops_does() {
+    let Some(sandbox) = genuine("f.json", b"{\"a\":2,\"b\":\"ba\"}\n") else { return };
+    let before = sandbox.read("f.json");
+    let opened = |file: &[u8], format: &str| {
+        sandbox.write("g", file);
+        let call = sandbox.genuine(["decrypt", "--input-type", format, "--output-type", format, "g"]).expect("it encrypted the file");
+        String::from_utf8(call.run().ok()).expect("text")
+    };
+    for format in ["yaml", "dotenv"] {
+        for words in [&["set", "f.json", "[\"b\"]", "\"z\""][..], &["set", "f.json", "[\"b\"]", "\"ba\""], &["unset", "f.json", "[\"a\"]"]]
+        {
+            let arguments = [&words[..1], &["--output-type", format], &words[1..]].concat();
+            let [theirs, ours] = both(&sandbox, "f.json", &arguments, "");
+            assert_eq!((theirs.0.code, ours.0.code), (0, 0), "{arguments:?} {}", ours.0.err);
+            assert_eq!(opened(&ours.1, format), opened(&theirs.1, format), "{arguments:?}");
+        }
+    }
+    let [_, ours] = both(&sandbox, "f.json", &["set", "--output-type", "yaml", "--idempotent", "f.json", "[\"b\"]", "\"ba\""], "");
+    assert!(ours.0.code == 0 && ours.1 == before);
+    sandbox.kveil(["set", "--output-type", "yaml", "f.json", "[\"b\"]", "\"z\""]).run().refused(8);
 }
 
 #[test]

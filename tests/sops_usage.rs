@@ -12,13 +12,14 @@ const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n    name: databas
 const EDITOR: &str =
     "#!/bin/sh\ncase $1 in\n*.json) printf '{\"added\": 1}\\n' > \"$1\" ;;\n*) printf 'added: by-hand\\n' >> \"$1\" ;;\nesac\n";
 /// What tools look for in the first line of a failure.
-const PHRASES: [&str; 6] = [
+const PHRASES: [&str; 7] = [
     "sops metadata not found",
     "no matching creation rules found",
     "config file not found",
     "MAC mismatch",
     "Failed to get the data key required to decrypt the SOPS file.",
     "File has not changed, exiting.",
+    "empty key group provided",
 ];
 
 /// What a command of a case compares.
@@ -274,7 +275,14 @@ fn running_commands() {
     chapter("run.txt");
 }
 
-/// `docs/sops.md` lists the flags of each verb, and the variables, that genuine sops's help shows.
+/// The verbs that a help lists.
+fn verbs(help: &str) -> BTreeSet<String> {
+    let lines = help.lines().skip_while(|line| !line.starts_with("COMMANDS:")).skip(1);
+    let names = lines.take_while(|line| line.starts_with(' ')).filter_map(|line| line.trim().split([',', ' ']).next());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// `docs/sops.md` lists the verbs, the flags of each verb, and the variables, that genuine sops's help shows.
 #[test]
 fn the_page_is_complete() {
     let page = std::fs::read_to_string(root().join("docs/sops.md")).unwrap();
@@ -282,6 +290,18 @@ fn the_page_is_complete() {
     let variable = regex::Regex::new(r"\[\$([A-Z_]+)\]").unwrap();
     let quoted = regex::Regex::new(r"`--([a-z-]+)`").unwrap();
     let sandbox = Sandbox::new();
+    let Some(call) = sandbox.genuine(["--help"]) else { return };
+    let verbs = verbs(&call.run().text());
+    assert!(verbs.len() > 10, "{verbs:?}");
+    for verb in verbs.iter().filter(|verb| *verb != "help") {
+        // `groups` has two of its own.
+        assert!(
+            page.contains(&format!("| `{verb}` |")) || page.contains(&format!("| `{verb} add` |")),
+            "docs/sops.md has no row of {verb}"
+        );
+        let flagless = verb == "completion";
+        assert!(flagless || page.contains(&format!("\n### {verb}")), "docs/sops.md has no flags of {verb}");
+    }
     for section in page.split("\n### ").skip(1) {
         let (verb, rest) = section.split_once('\n').unwrap();
         let words: Vec<&str> = if verb == "Without a verb" { Vec::new() } else { verb.split(' ').collect() };

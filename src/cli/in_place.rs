@@ -11,10 +11,11 @@ use crate::document::Document;
 use crate::document::change::Changed;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::disclosed::disclosed;
-use crate::pipeline::next;
+use crate::pipeline::{self, next};
 use crate::select::Selection;
 use crate::source::{self, Source};
 use clap::Args;
+use zeroize::Zeroizing;
 
 /// Flags of the verbs that change one file.
 #[derive(Args)]
@@ -42,8 +43,8 @@ pub struct Flags {
 /// text that didn't change leaves it alone, too.
 ///
 /// # Errors
-/// `Unreadable` (2) for a missing file, as in sops; `ConflictingFlags` (8) for what isn't a regular file or would become
-/// another format; those of decrypting and encrypting.
+/// `Unreadable` (2) for a missing file, as in sops; `ConflictingFlags` (8) for what isn't a regular file or, but under the
+/// name `sops`, would become another format; those of decrypting and encrypting.
 pub fn change(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>) -> Result<()> {
     flags.common.check()?;
     changed(context, flags, name, change).map_err(|error| error.in_file(name))
@@ -60,7 +61,8 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     }
     let text = Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?;
     let format = flags.types.input(name, &text)?;
-    if flags.types.output(format)?.name() != format.name() {
+    let to = flags.types.output(format)?;
+    if to.name() != format.name() && !context.is_sops() {
         let error = Error::new(Kind::ConflictingFlags, "--output-type would make another format of the file");
         return Err(error.hint("leave it out; decrypt --output-type converts"));
     }
@@ -80,7 +82,14 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         }
         Ok(after)
     };
-    let sealed = next::reseal_read(&opened, &plain, read, &clock::now())?;
+    let sealed = match to.name() == format.name() {
+        true => next::reseal_read(&opened, &plain, read, &clock::now())?,
+        false => {
+            let trees = pipeline::trees(read()?.source, format)?;
+            let printed = Zeroizing::new(to.print(&trees, flags.common.indent()?)?);
+            next::reseal_converted(&opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now())?
+        }
+    };
     match () {
         () if *sealed == *text => Ok(()),
         () if flags.write_through => source::write_through(&path, &sealed),

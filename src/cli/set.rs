@@ -69,7 +69,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
             return Err(Error::new(Kind::ConflictingFlags, "--raw is for `data` of Secrets").hint("leave it out: the value is JSON"));
         }
         let value = value_for(context, args, place, &given, document, &path)?;
-        value.map_or(Ok(None), |value| change::set(document, &path, &value).map(Some))
+        let changed = value.map(|value| change::set(document, &path, &value)).transpose()?;
+        Ok(changed.filter(|changed| !(args.idempotent && changed.is_nothing())))
     })
 }
 

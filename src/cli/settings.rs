@@ -280,8 +280,8 @@ fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>, context: &[(String, St
             Ok(groups)
         }
         Some(rule) => {
-            let error = Error::new(Kind::Generic, format!("the rule in line {} has no recipients, and no flag gives any", rule.line));
-            Err(error.hint("add age: age1… to the rule, or give --age"))
+            let message = format!("empty key group provided: the rule in line {} has no recipients, and no flag gives any", rule.line);
+            Err(Error::new(Kind::Generic, message).hint("add age: age1… to the rule, or give --age"))
         }
         None => {
             let message = "config file not found, or has no creation rules, and no keys provided through command line options";

@@ -280,10 +280,16 @@ fn groups_hide_flat_lists() {
 #[test]
 fn groups_without_keys_and_incomplete_entries() {
     let text = "creation_rules:\n- key_groups:\n  - age: [a]\n  - pgp: []\n";
-    assert_eq!(lines(text), [".sops.yaml:4:5: a key group without a key", "give it at least one key, or drop it"]);
+    assert_eq!(
+        lines(text),
+        [".sops.yaml:4:5: empty key group provided: a key group without a key", "give it at least one key, or drop it"]
+    );
     let text = "creation_rules:\n- key_groups:\n  - age: [a]\n    kms:\n    - role: r\n";
     assert_eq!(lines(text), [".sops.yaml:5:7: an entry of kms without arn", "write - arn: …"]);
-    assert_eq!(lines("creation_rules:\n- key_groups:\n  - gcp_kms: [projects/p]\n")[0], ".sops.yaml:3:5: a key group without a key");
+    assert_eq!(
+        lines("creation_rules:\n- key_groups:\n  - gcp_kms: [projects/p]\n")[0],
+        ".sops.yaml:3:5: empty key group provided: a key group without a key"
+    );
 }
 
 #[test]

@@ -43,6 +43,11 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// Whether the value was there already.
+    pub fn is_nothing(&self) -> bool {
+        self.wanted.is_none()
+    }
+
     /// The text, read and compared with what was meant: of no other value is anything changed.
     ///
     /// # Errors

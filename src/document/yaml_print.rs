@@ -8,11 +8,13 @@ use crate::error::{Error, Kind, Result};
 /// Documents joined by `---`, with `step` columns a level.
 ///
 /// # Errors
-/// `Emit` (4) if a document isn't a mapping, `Unreadable` (2) for an indentation that YAML can't have.
+/// `Emit` (4) for a comment that isn't UTF-8, which has no other form; `Unreadable` (2) for an indentation that YAML can't
+/// have.
 pub(super) fn documents(documents: &[Value], step: usize) -> Result<String> {
     if step == 1 || step > 9 {
         return Err(Error::new(Kind::Unreadable, "an indentation of 2 to 9 is expected for YAML"));
     }
+    documents.iter().try_for_each(refuse_bytes)?;
     let mut out = String::new();
     for (at, document) in documents.iter().enumerate() {
         if at > 0 {
@@ -21,6 +23,19 @@ pub(super) fn documents(documents: &[Value], step: usize) -> Result<String> {
         Printer { step: if step == 0 { 4 } else { step }, newline: "\n", base: 0 }.root(document, &mut out);
     }
     Ok(out)
+}
+
+/// Genuine sops fails at such a comment, too.
+fn refuse_bytes(value: &Value) -> Result<()> {
+    match value {
+        Value::Map(entries) => entries.iter().try_for_each(|(_, value)| refuse_bytes(value)),
+        Value::List(items) => items.iter().try_for_each(refuse_bytes),
+        Value::Scalar(Type::Comment, text) if std::str::from_utf8(text).is_err() => {
+            let error = Error::new(Kind::Emit, "a comment isn't UTF-8, which YAML output can't hold");
+            Err(error.hint("JSON output has no comments; the file's own format keeps its bytes"))
+        }
+        Value::Scalar(..) => Ok(()),
+    }
 }
 
 /// One value by itself.

@@ -242,6 +242,19 @@ fn resealed(opened: &Opened<'_>, known: Earlier<'_>, before: &Document<'_>, plai
     sealed(known).or_else(|_: Error| sealed(earlier(opened, before, next.data_key.is_none()).without_styles()))
 }
 
+/// Encrypts `plain`, the next version of `opened` in another format, under the same data key and for the same recipients.
+///
+/// # Errors
+/// Those of [`encrypt::encrypt`] and [`verify::check`].
+pub fn reseal_converted(opened: &Opened<'_>, plain: &Document<'_>, now: &str) -> Result<Zeroizing<String>> {
+    let (selection, cipher) = (Selection::of_metadata(opened.metadata.selector.as_ref()), Cipher::new(opened.data_key.bytes()));
+    let metadata = Metadata { last_modified: now.to_owned(), mac: None, layout: None, ..opened.metadata.clone() };
+    let request = Request { selection: &selection, cipher: &cipher, metadata, indent: None, layout: true, lenient: true, earlier: None };
+    let sealed = encrypt::encrypt(plain, request)?;
+    verify::check(plain, &sealed.text, &cipher, true)?;
+    Ok(sealed.text)
+}
+
 /// Encrypts the values of `opened` under a new data key with fresh IVs, wrapped for `groups`.
 ///
 /// # Errors
