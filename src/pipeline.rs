@@ -93,7 +93,7 @@ pub fn first_token(document: &Document<'_>) -> Option<NodeId> {
     (0..document.nodes.len() as NodeId).find(|id| {
         let node = document.node(*id);
         let scalar = !node.is_collection() && node.kind != document::Kind::Alias;
-        scalar && Token::parse(document.text(*id)).is_some_and(|token| token.is_sound())
+        scalar && Token::is_whole(document.text(*id))
     })
 }
 

@@ -193,16 +193,24 @@ pub fn write_through(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to change anything but a regular file in place, before it is read: a pipe would wait for ever.
+/// What to do about a file that can't be changed in place, with a command that can write elsewhere.
+pub const NOT_IN_PLACE: &str = "give --output a path instead of -i";
+/// With one that prints what it doesn't write.
+pub const PRINT: &str = "leave out -i, and the result is printed";
+/// With one that can only change files.
+pub const COPY: &str = "copy it into a regular file, and name that one";
+
+/// Refuses to change anything but a regular file in place, before it is read: a pipe would wait for ever. `next` is what to
+/// do instead.
 ///
 /// # Errors
 /// `ConflictingFlags` (8). A missing file is left to the reader.
-pub fn refuse_irregular(path: &Path) -> Result<()> {
+pub fn refuse_irregular(path: &Path, next: &str) -> Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
             let error =
                 Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").in_file(&path.display().to_string());
-            Err(error.hint("give --output a path instead of -i"))
+            Err(error.hint(next))
         }
         _ => Ok(()),
     }

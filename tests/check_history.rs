@@ -185,11 +185,38 @@ fn files_without_objects_go_by_their_path_and_selection() {
     let repository = Repository::new();
     repository.write(".env", "PASSWORD=hunter2-env\nEMPTY=\nPORT=5432\n");
     repository.write("values.yaml", "db:\n  password: hunter2-values\n  port_unencrypted: hunter2-port\n  other: ${X}\n");
+    repository.write("notes", "hunter2-notes");
+    repository.sandbox.write("store.p12", [&[0x30, 0x82, 0xff, 0, 0xfe][..], b"hunter2-store"].concat());
     repository.commit();
-    repository.git("kveil encrypt -i .env values.yaml");
+    repository.git("kveil encrypt -i .env values.yaml notes store.p12");
     repository.commit();
     let told = repository.told(&["--level", "warning"]);
-    assert_eq!(told[..], ["KV116 error .env PASSWORD", "KV116 error values.yaml db.password"], "{told:?}");
+    let expected = ["KV116 error .env PASSWORD", "KV116 error notes data", "KV116 error store.p12 data", "KV116 error values.yaml db.password"];
+    assert_eq!(told[..], expected, "{told:?}");
+    // With a key the bytes as a whole are compared.
+    let told = repository.told(&["--level", "warning", "--verify", "--show-equal"]);
+    assert_eq!(told[..], expected.map(|line| format!("{line} true")), "{told:?}");
+}
+
+#[test]
+fn what_is_encrypted_as_bytes_counts_whatever_it_is_called() {
+    let repository = Repository::new();
+    let account = "{\"client\": \"x\", \"private\": \"hunter2-account\"}\n";
+    repository.write("account.json", account);
+    repository.write("web.yaml", &secret("web", "whole"));
+    // JSON whose one key is called as that of an encrypted binary file.
+    repository.write("one.json", "{\"data\": \"hunter2-one\"}\n");
+    repository.commit();
+    repository.git("kveil encrypt -i --input-type binary --output-type binary account.json web.yaml");
+    repository.git("kveil encrypt -i one.json");
+    repository.commit();
+    let told = repository.told(&["--level", "warning", "--verify", "--show-equal"]);
+    let expected = ["KV116 error account.json data true", "KV116 error one.json data true", "KV116 error web.yaml data true"];
+    assert_eq!(told[..], expected, "{told:?}");
+    // Of one that went away the same.
+    repository.git("git rm -q account.json");
+    repository.commit();
+    assert!(repository.told(&[]).contains(&"KV116 warning account.json data".to_owned()));
 }
 
 #[test]

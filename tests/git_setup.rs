@@ -122,6 +122,54 @@ fn a_file_encrypted_later_gets_its_line() {
 }
 
 #[test]
+fn a_renamed_file_gets_its_line_when_it_is_changed_and_is_told_until_then() {
+    let sandbox = repository();
+    git(&sandbox, "kveil git setup && git add -A && git commit -qm setup && git mv secret.yaml other.yaml");
+    let staged = "kveil check --staged --level warning";
+    assert!(git(&sandbox, staged).starts_with(".gitattributes: warning KV401"), "{}", git(&sandbox, staged));
+    for change in ["kveil set other.yaml stringData.token hunter2-other", "kveil unset other.yaml stringData.token"] {
+        let said = run(&sandbox, change).err;
+        let first = change.contains("set other.yaml stringData.token hunter2");
+        assert_eq!(said.contains(".gitattributes: /other.yaml diff=kveil merge=kveil text eol=lf"), first, "{change}: {said}");
+    }
+    assert_eq!(git(&sandbox, &format!("git add -A && {staged}")), "");
+    assert!(git(&sandbox, "git diff --cached -M HEAD").contains("-  token: <str, "));
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_keeps_its_line() {
+    let sandbox = repository();
+    sandbox.write("far/one.enc.yaml", SECRET);
+    sandbox.write("near/two.enc.yaml", SECRET);
+    git(&sandbox, "kveil encrypt -i far/one.enc.yaml near/two.enc.yaml && git add -A && kveil git setup && git add -A && git commit -qm more");
+    let before = text(&sandbox, ".gitattributes");
+    assert!(before.contains("*.enc.yaml diff=kveil"), "{before}");
+    git(&sandbox, "git sparse-checkout set near && kveil git setup && kveil git setup --check");
+    assert!(!sandbox.path("far").exists());
+    assert_eq!(text(&sandbox, ".gitattributes"), before);
+}
+
+#[test]
+fn line_ends_are_those_that_git_has_stored() {
+    let sandbox = repository();
+    let crlf = SECRET.replace('\n', "\r\n");
+    commit(&sandbox, "crlf.yaml", &crlf);
+    // In this clone git turns line ends round.
+    git(&sandbox, "git config core.autocrlf true && rm secret.yaml && git checkout -q . && git reset -q --hard && kveil git setup");
+    let attributes = text(&sandbox, ".gitattributes");
+    assert!(text(&sandbox, "secret.yaml").contains("\r\n"), "git has converted it");
+    assert!(attributes.contains("/secret.yaml diff=kveil merge=kveil text eol=lf\n"), "{attributes}");
+    assert!(attributes.contains("/crlf.yaml diff=kveil merge=kveil -text\n"), "{attributes}");
+    assert_eq!(git(&sandbox, "git diff --stat"), "");
+    // The attributes themselves come back with CR LF, and stay so.
+    git(&sandbox, "git add -A && git commit -qm setup && rm .gitattributes && git checkout -q .gitattributes");
+    let converted = text(&sandbox, ".gitattributes");
+    assert!(converted.contains("\r\n"), "git has converted it");
+    git(&sandbox, "kveil git setup && kveil git setup --check");
+    assert_eq!(text(&sandbox, ".gitattributes"), converted);
+}
+
+#[test]
 fn for_the_user_outside_a_repository() {
     let sandbox = Sandbox::with_identity();
     git(&sandbox, "kveil git setup --global");

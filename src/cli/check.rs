@@ -118,7 +118,7 @@ struct Checked {
 
 fn checked(context: &Context, args: &Args) -> Result<Checked> {
     let targets = targets(context, args)?;
-    let whole = targets.trees && !args.paths.staged;
+    let whole = targets.trees || args.paths.staged;
     let policy = Policy { required: args.require_recipient.clone(), least: args.min_recipients };
     let base = args.base.as_deref().map(|revision| base::Base::open(context, revision)).transpose()?;
     let mut look = Look::new(context, args, &policy, base, &targets)?;
@@ -142,7 +142,7 @@ fn checked(context: &Context, args: &Args) -> Result<Checked> {
         None => {}
     }
     if whole && report.encrypted > 0 {
-        report.findings.extend(drivers(context, &found.facts)?);
+        report.findings.extend(drivers(context, &found.facts, args.paths.staged)?);
     }
     report.findings.sort_by_cached_key(|finding| (finding.file.clone(), finding.position.map_or(0, |position| position.line)));
     known(args, &look, &mut report)?;
@@ -183,8 +183,9 @@ fn known(args: &Args, look: &Look<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Whether git has its drivers for these files. What a clone has set up is no matter of CI.
-fn drivers(context: &Context, facts: &[tree::Facts]) -> Result<Option<lint::Finding>> {
+/// Whether git has its drivers for these files. What a clone has set up is no matter of CI, nor of what is `staged`; whether it
+/// names files that were added or renamed is.
+fn drivers(context: &Context, facts: &[tree::Facts], staged: bool) -> Result<Option<lint::Finding>> {
     let ci = context.environment.var("CI").is_some_and(|value| !value.is_empty());
     if ci {
         return Ok(None);
@@ -192,6 +193,9 @@ fn drivers(context: &Context, facts: &[tree::Facts]) -> Result<Option<lint::Find
     let Some(repository) = Repository::at(&context.environment, &context.directory, &context.directory)? else { return Ok(None) };
     let configuration = Configuration { environment: &context.environment, folder: &repository.top, scope: Scope::Local };
     let mut lacking: Vec<String> = configuration.lacking()?.iter().map(|key| format!("git config {key} isn't set")).collect();
+    if staged && !lacking.is_empty() {
+        return Ok(None);
+    }
     let files: Vec<PathBuf> =
         facts.iter().filter(|facts| facts.sealed).filter_map(|facts| repository.inside(&context.absolute(&facts.name))).collect();
     let bare = repository.without_driver(&files)?;

@@ -126,7 +126,7 @@ fn refuse_flags(context: &Context, args: &Args, targets: &Targets) -> Result<()>
 fn one(context: &Context, args: &Args, identities: &Identities, target: &Target) -> Result<Outcome<Done>> {
     let name = args.types.filename_override.clone().unwrap_or_else(|| target.name());
     if let (Source::File(path), true) = (&target.source, args.in_place) {
-        source::refuse_irregular(path)?;
+        source::refuse_irregular(path, source::NOT_IN_PLACE)?;
     }
     let located = |error: Error| error.in_file(&name);
     let text = target.source.read_encrypted().map_err(located)?;

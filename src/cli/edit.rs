@@ -13,7 +13,8 @@ use super::earlier::{refuse_clear_anew, refuse_cleared};
 use super::editor::Editor;
 use super::flags::{Common, DecryptionOrder, Recipients, Selectors, Types};
 use super::settings::{self, Asked, Configs, Decision};
-use super::{clock, identities, report};
+use super::{clock, git, identities, report};
+use crate::config::cleaned;
 use crate::document::edit::Edits;
 use crate::document::{Document, Format, bytes, example};
 use crate::error::{Error, Kind, Result};
@@ -205,7 +206,7 @@ impl View<'_> {
 fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let order = args.order.kinds()?;
     if !path.is_dir() {
-        source::refuse_irregular(path)?;
+        source::refuse_irregular(path, source::COPY)?;
     }
     let text = Source::File(path.to_owned()).read_encrypted()?;
     let format = format_of(args, path, &text)?;
@@ -323,6 +324,7 @@ fn write(context: &Context, args: &Args, path: &Path, sealed: &str) -> Result<()
     let written =
         if args.write_through && path.exists() { source::write_through(path, sealed) } else { source::write(path, sealed, false) };
     written.map_err(|error| keep(path, sealed, error))?;
+    git::add_attributes(context, &[cleaned(&context.directory.join(path))]);
     report::note(context, &format!("{}: encrypted and written", path.display()));
     Ok(())
 }

@@ -134,7 +134,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     // The index first: whether anyone hears of it must not matter.
     let restaged = work.restage(&ran.done);
     identities::tell(context, &args.common, &work.identities);
-    git::add_attributes(context, ran.done.iter().filter(|_| args.writes()).filter_map(|file| file.written.as_deref()));
+    let written: Vec<&Path> = ran.done.iter().filter(|_| args.writes()).filter_map(|file| file.written.as_deref()).collect();
+    git::add_attributes(context, &written);
     tell(context, args, &ran)?;
     if trees {
         refuse_nothing(&ran)?;
@@ -235,7 +236,7 @@ impl Work<'_> {
             return Ok(Outcome::Skipped(reason));
         }
         if let (Source::File(path), true) = (&target.source, self.args.replaces()) {
-            source::refuse_irregular(path)?;
+            source::refuse_irregular(path, source::NOT_IN_PLACE)?;
         }
         let content = self.read(target)?;
         let types = &self.args.types;

@@ -64,18 +64,21 @@ pub(super) fn identities(context: &Context, network: bool) -> Identities {
     if network { identities } else { identities.without_commands().offline() }
 }
 
-/// Has git know files that were just encrypted, in the repositories that kveil's drivers are set up for. Trouble with it is no
-/// failure: the files are encrypted.
-pub fn add_attributes<'p>(context: &Context, written: impl Iterator<Item = &'p Path>) {
+/// Has git know encrypted files that were just written, in the repositories that kveil's drivers are set up for: they are new,
+/// or were renamed. Trouble with it is no failure: the files are encrypted.
+pub fn add_attributes(context: &Context, written: &[impl AsRef<Path>]) {
     let mut of_tops: BTreeMap<PathBuf, Vec<Encrypted>> = BTreeMap::new();
-    for path in written.filter(|_| !context.is_sops()) {
+    for path in written.iter().map(AsRef::as_ref).filter(|_| !context.is_sops()) {
         let Some(top) = left::top(path).filter(|top| git::setup::is_set_up(top)) else { continue };
         let Ok(inside) = path.strip_prefix(&top).map(Path::to_owned) else { continue };
         of_tops.entry(top).or_default().push(Encrypted { path: inside, cr: source::holds(path, b"\r").unwrap_or(false) });
     }
-    for (top, files) in of_tops {
-        let repository = context.repository(&top);
-        match repository.and_then(|repository| repository.map_or(Ok(Vec::new()), |repository| repository.add_attributes(&files))) {
+    for (top, mut files) in of_tops {
+        let add = |repository: Arc<Repository>| {
+            repository.with_stored_ends(&mut files)?;
+            repository.add_attributes(&files)
+        };
+        match context.repository(&top).and_then(|repository| repository.map_or(Ok(Vec::new()), add)) {
             Ok(lines) => lines.iter().for_each(|line| report::note(context, &format!(".gitattributes: {line}"))),
             Err(why) => report::warning(context, &format!("git's attributes aren't brought up to date: {why}")),
         }

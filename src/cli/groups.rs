@@ -111,7 +111,7 @@ fn delete(metadata: &Metadata, index: usize, threshold: Option<usize>) -> Result
 fn change(context: &Context, file: &File, groups: impl Fn(&Metadata) -> Result<Groups>) -> Result<()> {
     let input = Source::of(&file.name);
     if let (Source::File(path), true) = (&input, file.in_place) {
-        source::refuse_irregular(path)?;
+        source::refuse_irregular(path, source::PRINT)?;
     }
     let text = rewrite::read(&input, Kind::Unreadable)?;
     let format = file.types.input(&file.name, &text)?;

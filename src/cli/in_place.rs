@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::earlier::refuse_cleared;
 use super::flags::{Common, DecryptionOrder, Types};
-use super::{clock, identities, report};
+use super::{clock, git, identities, report};
 use crate::document::Document;
 use crate::document::change::Changed;
 use crate::error::{Error, Kind, Result};
@@ -57,7 +57,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         return Err(Error::new(Kind::ConflictingFlags, "standard input can't be changed in place").hint("name a file"));
     }
     if !path.is_dir() {
-        source::refuse_irregular(&path)?;
+        source::refuse_irregular(&path, source::COPY)?;
     }
     let text = Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?;
     let format = flags.types.input(name, &text)?;
@@ -91,10 +91,12 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         }
     };
     match () {
-        () if *sealed == *text => Ok(()),
+        () if *sealed == *text => return Ok(()),
         () if flags.write_through => source::write_through(&path, &sealed),
         () => source::write(&path, &sealed, false),
-    }
+    }?;
+    git::add_attributes(context, &[context.absolute(name)]);
+    Ok(())
 }
 
 /// The verbs that change a file have 2 for a missing one, as in sops.

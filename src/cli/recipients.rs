@@ -346,7 +346,7 @@ impl Work<'_> {
         let Source::File(path) = &target.source else {
             return Err(Error::new(Kind::Generic, "standard input can't be changed in place").hint("name the file"));
         };
-        source::refuse_irregular(path)?;
+        source::refuse_irregular(path, source::COPY)?;
         let text = rewrite::read(&target.source, missing(target))?;
         let format = self.files.types.input(name, &text)?;
         let document = format.parse_encrypted(&text).map_err(pipeline::as_generic)?;

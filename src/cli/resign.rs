@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::flags::{Common, Types};
-use super::{ask, clock, identities, report};
+use super::{ask, clock, git, identities, report};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::git::merge::markers;
@@ -76,7 +76,7 @@ impl Signer<'_> {
             let error = Error::new(Kind::ConflictingFlags, "--yes goes with --from none only");
             return Err(error.hint("what differs from a signed version is for a person to look at"));
         }
-        source::refuse_irregular(&self.path)?;
+        source::refuse_irregular(&self.path, source::COPY)?;
         let text = Source::File(self.path.clone()).read()?;
         if markers::size(&text).is_some() {
             let error = Error::new(Kind::Generic, "it has conflict markers");
@@ -95,6 +95,7 @@ impl Signer<'_> {
         }
         let sealed = next::reseal(&opened, &opened.plain, &clock::now())?;
         source::write(&self.path, &sealed, false)?;
+        git::add_attributes(self.context, &[&self.path]);
         report::note(self.context, &format!("{}: signed", self.args.file));
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::consent::Consent;
 use super::context::Context;
 use super::flags::{Common, Types};
 use super::git::readers::Readers;
-use super::{ask, clock, identities, report};
+use super::{ask, clock, git, identities, report};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
@@ -103,7 +103,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn run(&self) -> Result<()> {
         if self.path.exists() {
-            source::refuse_irregular(&self.path)?;
+            source::refuse_irregular(&self.path, source::COPY)?;
         }
         let there = if self.path.exists() { Some(Source::File(self.path.clone()).read()?) } else { None };
         match self.versions(there.as_deref().map(String::as_str))? {
@@ -154,7 +154,9 @@ impl Resolver<'_> {
     }
 
     fn write(&self, text: &str) -> Result<()> {
-        source::write(&self.path, text, false)
+        source::write(&self.path, text, false)?;
+        git::add_attributes(self.context, &[&self.path]);
+        Ok(())
     }
 
     fn tell_next(&self, staged: bool) {

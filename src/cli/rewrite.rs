@@ -79,7 +79,7 @@ impl Destination {
     /// `ConflictingFlags` (8).
     pub fn refuse_irregular(&self, target: &Target) -> Result<()> {
         match &target.source {
-            Source::File(path) if self.in_place => source::refuse_irregular(path),
+            Source::File(path) if self.in_place => source::refuse_irregular(path, source::NOT_IN_PLACE),
             _ => Ok(()),
         }
     }

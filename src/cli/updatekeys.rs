@@ -184,7 +184,7 @@ impl Work<'_> {
         if path.is_dir() {
             return Err(Error::new(Kind::Generic, "can't operate on a directory").hint("name its files"));
         }
-        source::refuse_irregular(path)?;
+        source::refuse_irregular(path, source::COPY)?;
         let text = rewrite::read(&target.source, if target.named { Kind::Generic } else { Kind::NoFile })?;
         let format = args.types.input(name, &text)?;
         let document = format.parse_encrypted(&text).map_err(pipeline::as_generic)?;

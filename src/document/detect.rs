@@ -24,8 +24,8 @@ pub fn format_by_text(text: &str) -> Option<&'static dyn Format> {
     format_by_name(name)
 }
 
-/// Whether an encrypted JSON file holds nothing but the content of a binary one.
-fn is_envelope(document: &Document<'_>) -> bool {
+/// Whether an encrypted file is JSON that holds nothing but the content of a binary one.
+pub fn is_envelope(document: &Document<'_>) -> bool {
     let root = document.parts.first().map_or(NONE, |part| part.root);
-    root != NONE && document.entries(root).count() == 2 && BINARY.content(document).is_some()
+    root != NONE && document.node(root).flow && document.entries(root).count() == 2 && BINARY.content(document).is_some()
 }

@@ -1,5 +1,6 @@
 //! What `kveil git setup` writes: attributes that name the encrypted files, and the drivers in git's configuration.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Repository, fields, missing, text, trouble};
@@ -26,6 +27,9 @@ const CONFIG: [(&str, &str); 4] = [
         r#"f() { if command -v kveil >/dev/null 2>&1; then kveil git merge "$@"; else git merge-file -L ours -L base -L theirs --marker-size="$4" "$2" "$1" "$3"; fi; }; f %O %A %B %L %P"#,
     ),
 ];
+
+/// So many paths go into one command.
+const MANY: usize = 200;
 
 /// The settings of kveil's own that go with the drivers.
 const OWN: [&str; 2] = ["kveil.network", "kveil.reveal"];
@@ -133,7 +137,10 @@ pub fn with_section(text: &str, lines: &[String]) -> String {
         out.push('\n');
     }
     if !lines.is_empty() {
-        out.push_str(&format!("{BEGIN}\n{}\n{END}\n", lines.join("\n")));
+        // Where git checks files out with CR LF, the lines come back so.
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let own = [BEGIN].into_iter().chain(lines.iter().map(String::as_str)).chain([END]);
+        own.for_each(|line| out.extend([line, end]));
     }
     out
 }
@@ -206,6 +213,52 @@ impl Repository {
             self.write_attributes(&all)?;
         }
         Ok(missing)
+    }
+
+    /// Brings what is known of files' line ends in line with what git has of them: where it converts them, the work tree has
+    /// others. What git doesn't have stays as it is.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn with_stored_ends(&self, files: &mut [Encrypted]) -> Result<()> {
+        let mut doubtful: Vec<&mut Encrypted> = files.iter_mut().filter(|file| file.cr).collect();
+        for some in doubtful.chunks_mut(MANY) {
+            let mut command: Vec<OsString> = ["ls-files", "--eol", "-z", "--"].map(OsString::from).to_vec();
+            command.extend(some.iter().map(|file| {
+                let mut literal = OsString::from(":(top,literal)");
+                literal.push(&file.path);
+                literal
+            }));
+            let output = self.run(&command, None)?;
+            if !output.status.success() {
+                return Err(trouble(&output, &self.top));
+            }
+            // `i/lf    w/crlf  attr/text=auto \tPATH`
+            for row in fields(&output.stdout) {
+                let Some(tab) = row.iter().position(|byte| *byte == b'\t') else { continue };
+                let path = platform::path_of_bytes(&row[tab + 1..]);
+                some.iter_mut().filter(|file| file.path == path && row.starts_with(b"i/lf ")).for_each(|file| file.cr = false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of these files (below the top) that git's attributes name as encrypted already.
+    ///
+    /// # Errors
+    /// `Unreadable` (2).
+    pub fn named(&self, files: &[PathBuf]) -> Result<Vec<Encrypted>> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list: Vec<u8> = files.iter().flat_map(|path| platform::bytes_of_path(path).into_iter().chain([0])).collect();
+        let output = self.run(&["check-attr", "-z", "--stdin", "diff", "text"], Some(&list))?;
+        if !output.status.success() {
+            return Err(trouble(&output, &self.top));
+        }
+        let rows: Vec<&[u8]> = fields(&output.stdout).collect();
+        let named = rows.chunks(6).filter(|rows| rows.get(2) == Some(&&b"kveil"[..]));
+        Ok(named.map(|rows| Encrypted { path: platform::path_of_bytes(rows[0]), cr: rows.get(5) == Some(&&b"unset"[..]) }).collect())
     }
 
     /// How many of these files (below the top) git would show and merge without kveil.

@@ -1,7 +1,7 @@
 //! Secrets that stand in clear.
 
 use super::envelope::TOKEN;
-use super::{Level, Rule, Sheet, Subject, fields, judge, template};
+use super::{Level, Rule, Sheet, Subject, argocd, fields, judge, nested, template};
 use crate::document::resolve::Type;
 use crate::document::{Document, Kind, NodeId};
 use crate::kubernetes::{Object, decoded};
@@ -18,6 +18,8 @@ pub static UNREADABLE: Rule = Rule::new("KV119", "unreadable-secret", Level::War
 
 pub(super) const RULES: &[&Rule] = &[&PLAINTEXT_SECRET, &LAST_APPLIED, &LEFT_DECRYPTED, &UNREADABLE];
 
+/// What to do about a Secret inside of something else.
+const APART: &str = "move the Secret into a file of its own, and encrypt that; if it was committed in clear, change the value at its source";
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
@@ -28,9 +30,32 @@ pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     let Some(document) = subject.document else {
         return by_line(subject, sheet);
     };
-    for object in subject.objects() {
-        if decoded::is_secret(&object) {
-            secret(subject, document, &object, sheet);
+    let objects = subject.objects();
+    for object in objects.iter().filter(|object| decoded::is_secret(object)) {
+        secret(subject, document, object, sheet);
+    }
+    let own = |object: &Object<'_>| objects.iter().any(|own| own.root == object.root);
+    for object in nested::objects(document).filter(|object| !own(object)) {
+        let before = sheet.findings.len();
+        secret(subject, document, &object, sheet);
+        for finding in sheet.findings.iter_mut().skip(before).filter(|finding| finding.rule.id == PLAINTEXT_SECRET.id) {
+            (finding.next, finding.fixable) = (APART.to_owned(), false);
+        }
+    }
+    texts(document, sheet);
+}
+
+/// Secrets in texts: patches of a kustomization, manifests among values.
+fn texts(document: &Document<'_>, sheet: &mut Sheet<'_>) {
+    for (id, text) in nested::texts(document) {
+        if sheet.covers(document.node(id).span.start as usize) {
+            continue;
+        }
+        for value in template::values(text).into_iter().filter(|value| !Token::is_whole(&value.text)) {
+            let Some(level) = judge::clear_value(&value.key, &value.text, value.encoded) else { continue };
+            let message = format!("a Secret in this text has the value of {} in clear; base64 is not encryption", value.key);
+            let finding = sheet.node(&PLAINTEXT_SECRET, document, id, message, APART);
+            (finding.level, finding.fixable) = (level, false);
         }
     }
 }
@@ -40,12 +65,13 @@ fn by_line(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
         return;
     }
     for value in template::values(subject.text) {
-        if value.text.starts_with(TOKEN) {
+        if Token::is_whole(&value.text) {
             continue;
         }
         let Some(level) = judge::clear_value(&value.key, &value.text, value.encoded) else { continue };
         let message = format!("a Secret has the value of {} in clear; base64 is not encryption", value.key);
-        sheet.at(&PLAINTEXT_SECRET, value.span, message, next(subject)).level = level;
+        let finding = sheet.at(&PLAINTEXT_SECRET, value.span, message, next(subject));
+        (finding.level, finding.fixable) = (level, false);
     }
     let speaks = template::speaks_of_a_secret(subject.text);
     if speaks && !subject.conflict && !subject.text.contains("{{") && !subject.text.contains("{%") {
@@ -92,14 +118,18 @@ fn value_of(
     let name = document.key_text(key);
     let text = document.text(id);
     let encoded = encoded && document.props(id).tag.is_none();
-    let level = if text.starts_with("ENC[") { None } else { judge::clear_value(name, text, encoded) };
+    let judge = if argocd::is_setup(document, object.root) { argocd::clear_value } else { judge::clear_value };
+    // What begins as ciphertext in an encrypted file and isn't, is told there as such.
+    let sealed = if subject.has_block { text.starts_with(TOKEN) } else { Token::is_whole(text) };
+    let level = if sealed { None } else { judge(name, text, encoded) };
     if let Some(level) = level {
         let title = crate::error::printable(&object.title());
         let message = match level {
             Level::Error => format!("{title}: this value is in clear; base64 is not encryption"),
             _ => format!("{title}: this value is in clear, and looks like a name, a setting or a certificate"),
         };
-        sheet.node(&PLAINTEXT_SECRET, document, value, message, next(subject)).level = level;
+        let finding = sheet.node(&PLAINTEXT_SECRET, document, value, message, next(subject));
+        (finding.level, finding.fixable) = (level, !subject.has_block);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kubernetes::decoded;
 /// What stands for a value that comes from elsewhere: `${VAR}`, `$(VAR)`, `$VAR`, `{{ x }}`, `<path:…>`, `<placeholder>`, `%VAR%`,
 /// `@VAR@`.
 static PLACEHOLDER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\$\{[^}]*\}|\$\([A-Za-z_][^)]*\)|^\$[A-Za-z_]\w*$|\{\{[^}]*\}\}|\{%[^%]*%\}|^<[^<>\s]{1,200}>$|^<[A-Za-z][\w .-]{0,60}>$|^%[A-Z_]+%$|^@[A-Z_]+@$").ok()
+    Regex::new(r"\$\{[^}]*\}|\$\([A-Za-z_][^)]*\)|^\$[A-Za-z_][[:word:]]*$|\{\{[^}]*\}\}|\{%[^%]*%\}|^<[^<>[:space:]]{1,200}>$|^<[A-Za-z][[:word:] .-]{0,60}>$|^%[A-Z_]+%$|^@[A-Z_]+@$").ok()
 });
 
 /// References that some other tool follows.
@@ -138,7 +138,7 @@ fn is_public_certificate(value: &str) -> bool {
 }
 
 /// `scheme://user:password@host`.
-fn has_login(value: &str) -> bool {
+pub(super) fn has_login(value: &str) -> bool {
     let after = value.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
     after.is_some_and(|authority| authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(':')))
 }

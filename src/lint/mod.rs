@@ -6,6 +6,7 @@
 //!
 //! Levels: an error is broken or in clear; a warning is drift, or something that was left undone; a note is worth knowing.
 
+pub mod argocd;
 pub mod baseline;
 pub mod clear;
 pub mod configuration;
@@ -17,6 +18,7 @@ pub mod ignore;
 pub mod integrity;
 pub mod judge;
 pub mod keys;
+mod nested;
 pub mod output;
 pub mod policy;
 pub mod repository;
@@ -155,6 +157,8 @@ pub struct Finding {
     pub line: Option<Line>,
     /// Where in the history it is from.
     pub past: Option<Box<history::Source>>,
+    /// Whether `--fix` mends it.
+    pub fixable: bool,
 }
 
 impl Finding {
@@ -170,6 +174,7 @@ impl Finding {
             next: next.into(),
             line: None,
             past: None,
+            fixable: rule.fix,
         }
     }
 }

@@ -110,6 +110,11 @@ impl<'t> Token<'t> {
         filled.then_some(Token { data, iv, tag, kind })
     }
 
+    /// Whether a text is a token that someone can open.
+    pub fn is_whole(text: &str) -> bool {
+        Token::parse(text).is_some_and(|token| token.is_sound())
+    }
+
     /// How many bytes are encrypted: ciphertext is as long as what it hides.
     pub fn length(&self) -> usize {
         let padding = self.data.bytes().rev().take_while(|byte| *byte == b'=').count();

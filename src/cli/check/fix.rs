@@ -20,7 +20,7 @@ pub fn fix(context: &Context, found: &Report) -> Result<bool> {
     for finding in &found.findings {
         let meant = [clear::LEFT_DECRYPTED.id, configuration::NOT_ENCRYPTED.id].contains(&finding.rule.id)
             || finding.rule.id == clear::PLAINTEXT_SECRET.id && finding.level == Level::Error;
-        if meant {
+        if meant && finding.fixable {
             files.insert(&finding.file);
         }
     }

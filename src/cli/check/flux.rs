@@ -41,7 +41,7 @@ pub fn check(context: &Context, look: &Look<'_>, paths: &Paths, top: &Path, look
         let told = looked.findings.iter().any(|finding| finding.file == name && TOLD.iter().any(|rule| rule.id == finding.rule.id));
         let mut findings: Vec<lint::Finding> = fates.iter().filter_map(|fate| lint::flux::finding(fate, &name)).collect();
         findings.retain(|finding| !(told && finding.rule.id == lint::flux::OBJECT.id));
-        looked.ignored += look.excuse(&path, &mut findings)?;
+        looked.ignored += look.except(&name, &path, &mut findings)?;
         looked.findings.extend(findings);
     }
     Ok(())

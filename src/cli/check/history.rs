@@ -16,7 +16,8 @@ use super::look::{self, Look, Now};
 use crate::cli::context::Context;
 use crate::cli::paths::Among;
 use crate::cli::{files, report};
-use crate::document;
+use crate::document::detect::BINARY;
+use crate::document::{self, Document, Format, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::history::{self as log, History};
@@ -25,7 +26,7 @@ use crate::lint::history::version::{Reader, Today, Version};
 use crate::lint::history::{self, Commit, Past, Place, Seen, Step};
 use crate::lint::policy::Policy;
 use crate::lint::{About, Finding, Subject};
-use crate::source;
+use crate::tree::choice;
 
 /// Larger files are passed over: a Secret has 1 MiB at most, and as ciphertext in base64 less than twice that.
 const MOST: usize = 4 << 20;
@@ -126,11 +127,12 @@ impl<'w> Walk<'w> {
     fn versions(&self, seen: &[Seen]) -> Result<Vec<Option<Version>>> {
         let count = self.history.objects.len();
         let mut versions: Vec<Option<Version>> = (0..count).map(|_| None).collect();
-        let todays: Vec<bool> = self.places.iter().map(|place| place.today.is_some()).collect();
+        let today = |place: &Place| Some(self.todays.get(place.today?)?.version.block.as_ref()?.format);
+        let todays: Vec<Option<&dyn Format>> = self.places.iter().map(today).collect();
         let large = self.read(&(0..count).collect::<Vec<usize>>(), &todays, &mut versions)?;
         // What stood where an encrypted file stood later that is gone: only now it is known where that was.
         let sealed = history::were_sealed(&self.places, seen, &versions);
-        let again: BTreeSet<usize> = seen.iter().filter(|seen| sealed[seen.place]).map(|seen| seen.version).collect();
+        let again: BTreeSet<usize> = seen.iter().filter(|seen| sealed[seen.place].is_some()).map(|seen| seen.version).collect();
         let in_clear = |at: &usize| versions[*at].as_ref().is_none_or(|version| version.block.is_none());
         let again: Vec<usize> = again.into_iter().filter(in_clear).collect();
         self.read(&again, &sealed, &mut versions)?;
@@ -147,14 +149,14 @@ impl<'w> Walk<'w> {
         report::note(self.context, &line);
     }
 
-    /// Reads these contents into their places in `versions`; those at a place that is `whole` are taken in whatever they
-    /// hold. Says how many were too large.
-    fn read(&self, contents: &[usize], whole: &[bool], versions: &mut [Option<Version>]) -> Result<usize> {
-        let mut names: HashMap<usize, (usize, bool)> = HashMap::new();
+    /// Reads these contents into their places in `versions`; those at a place where something of a format is `sealed` are
+    /// taken in whatever they hold. Says how many were too large.
+    fn read(&self, contents: &[usize], sealed: &[Option<&'static dyn Format>], versions: &mut [Option<Version>]) -> Result<usize> {
+        let mut names: HashMap<usize, Known> = HashMap::new();
         for seen in &self.history.seen {
-            let (place, all) = names.entry(seen.object).or_insert((seen.path, false));
-            if whole[seen.path] && !*all {
-                (*place, *all) = (seen.path, true);
+            let known = names.entry(seen.object).or_insert(Known { place: seen.path, sealed: None });
+            if known.sealed.is_none() {
+                *known = Known { place: seen.path, sealed: sealed[seen.path] }
             }
         }
         let objects: Vec<&str> = contents.iter().map(|at| self.history.objects[*at].as_str()).collect();
@@ -173,7 +175,7 @@ impl<'w> Walk<'w> {
             drop(receive);
             let left = self
                 .repository
-                .contents(&objects, MOST, |at, bytes| self.take(known(at).1, at, bytes, &progress, |job| drop(send.send(job))));
+                .contents(&objects, MOST, |at, bytes| self.take(known(at).sealed.is_some(), at, bytes, &progress, |job| drop(send.send(job))));
             drop(send);
             (left, workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect::<Vec<_>>())
         });
@@ -199,17 +201,42 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn version(&self, bytes: Zeroizing<Vec<u8>>, (place, whole): (usize, bool)) -> Option<Version> {
-        // What isn't text holds no Secret that anyone could read.
-        let text = source::utf8(bytes).ok()?;
-        let name = &self.places.get(place)?.name;
-        let document = look::read(name, &text);
+    fn version(&self, bytes: Zeroizing<Vec<u8>>, known: Known) -> Option<Version> {
+        let text = match known.sealed {
+            Some(format) if format.is_bytes() => bytes::to_text(&bytes),
+            // What isn't text holds no Secret that anyone could read.
+            _ => look::readable(bytes).ok()?,
+        };
+        let name = &self.places.get(known.place)?.name;
+        let document = read(name, &text, known.sealed);
         let policy = Policy::default();
         let about = About { config: None, rule: None, left_decrypted: false, policy: &policy };
         let subject = Subject::new(name, &text, document.as_ref(), about);
-        let version = self.reader.version(&subject, whole, |identity| self.identities.contains(identity));
+        let version = self.reader.version(&subject, known.sealed.is_some(), |identity| self.identities.contains(identity));
         let says = version.block.is_some() || version.parts.iter().any(|part| !part.values.is_empty());
         says.then_some(version)
+    }
+}
+
+/// What is known of a content before it is read.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// A place at which it stood.
+    place: usize,
+    /// The format of what is encrypted there, today or later.
+    sealed: Option<&'static dyn Format>,
+}
+
+/// Reads a version of former times as what it was named, or as what was encrypted later at its place.
+fn read<'t>(name: &str, text: &'t str, sealed: Option<&'static dyn Format>) -> Option<Result<Document<'t>>> {
+    let named = look::read(name, text);
+    let Some(sealed) = sealed else { return named };
+    match named {
+        Some(Ok(document)) if !sealed.is_bytes() || choice::has_block(&document) || BINARY.content(&document).is_some() => {
+            Some(Ok(document))
+        }
+        Some(Err(why)) if !sealed.is_bytes() => Some(Err(why)),
+        _ => Some(sealed.parse_plain(text)),
     }
 }
 

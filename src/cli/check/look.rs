@@ -17,7 +17,7 @@ use crate::cli::settings::{Configs, Found};
 use crate::cli::{git, left};
 use crate::config::{self, Rule as CreationRule};
 use crate::datakey;
-use crate::document::{self, Document};
+use crate::document::{self, Document, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::lint::history::version::{Reader, Today};
 use crate::lint::ignore::Ignore;
@@ -170,7 +170,12 @@ impl<'a> Look<'a> {
         if !left && !aimed && !reviewed && !source::is_utf16(&bytes) && !lint::may_matter(&bytes) {
             return Ok(One::default());
         }
-        let Some(text) = readable(bytes) else { return Ok(One::default()) };
+        let text = match readable(bytes) {
+            Ok(text) => text,
+            // Of any other kind it matters that it is in clear, not what it holds.
+            Err(bytes) if left => bytes::to_text(&bytes),
+            Err(_) => return Ok(One::default()),
+        };
         let name = target.name();
         let about = About { config: ruled.config(), rule: ruled.rule(&path), left_decrypted: left, policy: self.policy };
         let document = read(&name, &text);
@@ -214,16 +219,20 @@ impl<'a> Look<'a> {
         Ok(old)
     }
 
-    /// Takes out the findings that exceptions in a file are for, and says how many that were.
+    /// Takes out the findings about a file that exceptions in it are for, and says how many that were. In one that can't be
+    /// read as text there are none.
     ///
     /// # Errors
-    /// The file can't be read any more; `Unreadable` (2): git fails.
+    /// As [`Base::text_of`].
     pub fn except(&self, name: &str, path: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
         if !findings.iter().any(|finding| finding.file == name) {
             return Ok(0);
         }
-        let text = Source::File(path.to_owned()).read().map_err(|why| why.in_file(name))?;
+        let Ok(text) = Source::File(path.to_owned()).read() else { return Ok(0) };
         let (mut ignores, _) = ignore::read(name, &text);
+        if ignores.is_empty() {
+            return Ok(0);
+        }
         self.heed(&mut ignores, path)?;
         let (mut own, others) = std::mem::take(findings).into_iter().partition(|finding| finding.file == name);
         let ignored = ignore::apply(&ignores, &mut own);
@@ -235,19 +244,6 @@ impl<'a> Look<'a> {
     /// What reads versions, with `--history`.
     pub fn reader(&mut self) -> Option<Reader> {
         self.reader.take()
-    }
-
-    /// Takes out of the findings about one file what exceptions in it are for; says how much that was.
-    ///
-    /// # Errors
-    /// As [`Base::text_of`].
-    pub fn excuse(&self, path: &Path, findings: &mut Vec<Finding>) -> Result<usize> {
-        let Ok(text) = Source::File(path.to_owned()).read() else { return Ok(0) };
-        let (mut ignores, _) = ignore::read("", &text);
-        if !ignores.is_empty() {
-            self.heed(&mut ignores, path)?;
-        }
-        Ok(ignore::apply(&ignores, findings))
     }
 
     /// The configuration that counts: with a revision its own, where it has one.
@@ -283,15 +279,18 @@ impl<'a> Look<'a> {
 }
 
 /// The text of a file, also in UTF-16 or Latin-1: a Secret is read by people, and most tools, in any of them. What has zero
-/// bytes is none.
-fn readable(bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<String>> {
+/// bytes is none, and is given back.
+///
+/// # Errors
+/// The bytes.
+pub fn readable(bytes: Zeroizing<Vec<u8>>) -> std::result::Result<Zeroizing<String>, Zeroizing<Vec<u8>>> {
     if source::is_utf16(&bytes) {
-        return source::from_utf16(&bytes);
+        return source::from_utf16(&bytes).ok_or(bytes);
     }
     match std::str::from_utf8(&bytes) {
-        Ok(_) => source::utf8(bytes).ok(),
-        Err(_) if bytes.contains(&0) => None,
-        Err(_) => Some(Zeroizing::new(bytes.iter().map(|byte| char::from(*byte)).collect())),
+        Ok(_) => source::utf8(bytes).map_err(|_| Zeroizing::default()),
+        Err(_) if bytes.contains(&0) => Err(bytes),
+        Err(_) => Ok(Zeroizing::new(bytes.iter().map(|byte| char::from(*byte)).collect())),
     }
 }
 

@@ -101,12 +101,21 @@ struct Files {
 impl Files {
     fn of(repository: &Repository) -> Result<Files> {
         let all = repository.files()?;
-        let (mut encrypted, mut remote) = (Vec::new(), 0);
+        let (mut encrypted, mut remote, mut absent) = (Vec::new(), 0, Vec::new());
         for path in &all {
-            let Some((file, needs)) = encrypted_file(repository, path) else { continue };
-            encrypted.push(file);
-            remote += usize::from(needs);
+            match encrypted_file(repository, path) {
+                Some((file, needs)) => {
+                    encrypted.push(file);
+                    remote += usize::from(needs);
+                }
+                None if std::fs::symlink_metadata(repository.top.join(path)).is_err() => absent.push(path.clone()),
+                None => {}
+            }
         }
+        repository.with_stored_ends(&mut encrypted)?;
+        // Of a sparse checkout the rest is as it was for those who committed it.
+        encrypted.extend(repository.named(&absent)?);
+        encrypted.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(Files { encrypted: encrypted.len(), lines: setup::lines(&encrypted, &all), remote })
     }
 }

@@ -16,6 +16,7 @@ pub mod removed;
 pub mod version;
 
 use super::{Finding, Level, Rule};
+use crate::document::Format;
 use lineage::Lineage;
 use version::{Today, Version};
 
@@ -110,12 +111,12 @@ impl Past<'_> {
     }
 }
 
-/// For each place that is there no more, whether an encrypted file stood there: what it was before that counts, too.
-pub fn were_sealed(places: &[Place], seen: &[Seen], versions: &[Option<Version>]) -> Vec<bool> {
-    let mut sealed = vec![false; places.len()];
-    for seen in seen {
-        let is = versions[seen.version].as_ref().is_some_and(|version| version.block.is_some());
-        sealed[seen.place] |= is && !places[seen.place].there;
+/// For each place that is there no more, what an encrypted file that stood there was: what it was before that counts, too.
+pub fn were_sealed(places: &[Place], seen: &[Seen], versions: &[Option<Version>]) -> Vec<Option<&'static dyn Format>> {
+    let mut sealed = vec![None; places.len()];
+    for seen in seen.iter().filter(|seen| !places[seen.place].there) {
+        let block = versions[seen.version].as_ref().and_then(|version| version.block.as_ref());
+        sealed[seen.place] = block.map(|block| block.format).or(sealed[seen.place]);
     }
     sealed
 }

@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use crate::datakey::{DataKey, rewrap};
 use crate::document::resolve::Type;
 use crate::document::value::Value as Tree;
-use crate::document::{Document, NONE, NodeId};
+use crate::document::{Document, Format, NONE, NodeId, detect};
 use crate::error::{Error, Kind, Position, Result};
 use crate::kubernetes::{Identity, Object, decoded};
-use crate::lint::{Encrypted, Level, Subject, fields, judge, template};
+use crate::lint::{Encrypted, Level, Subject, argocd, fields, judge, template};
 use crate::metadata::{Metadata, SelectorKind};
 use crate::recipient::RecipientSpec;
 use crate::seal::encrypt;
@@ -43,6 +43,8 @@ pub struct Block {
     pub wraps: Vec<u64>,
     /// What is encrypted.
     pub selector: Option<(SelectorKind, String)>,
+    /// What the file is in clear: one whose bytes are encrypted as a whole is any, whatever it is called.
+    pub format: &'static dyn Format,
 }
 
 impl Block {
@@ -60,6 +62,8 @@ pub struct Part {
     pub kind: Option<String>,
     /// Whether it is a Secret.
     pub is_secret: bool,
+    /// Whether it is one of those that Argo CD is set up by.
+    pub is_setup: bool,
     /// The document it stands in.
     pub document: usize,
     /// Its values that aren't empty.
@@ -198,7 +202,7 @@ impl Reader {
     pub fn version(&self, subject: &Subject<'_>, whole: bool, wanted: impl Fn(&Identity) -> bool) -> Version {
         let mut version = match (subject.document.filter(|_| !subject.conflict), &subject.encrypted) {
             (Some(document), Some(encrypted)) => {
-                let block = self.block(&encrypted.metadata);
+                let block = self.block(document, &encrypted.metadata);
                 let cipher = block.wraps.iter().find_map(|wrap| self.ciphers.get(wrap)).map(Arc::as_ref);
                 return self.sealed(subject, document, encrypted, cipher).0;
             }
@@ -219,7 +223,7 @@ impl Reader {
     ) -> (Version, Vec<Vec<usize>>) {
         let taken = Taking { reader: self, document, walk: &encrypted.walk, cipher, encrypted: true };
         let (parts, offsets) = taken.parts(&subject.objects());
-        (Version { parts, block: Some(self.block(&encrypted.metadata)) }, offsets)
+        (Version { parts, block: Some(self.block(document, &encrypted.metadata)) }, offsets)
     }
 
     fn clear(&self, subject: &Subject<'_>, document: &Document<'_>) -> Version {
@@ -237,15 +241,20 @@ impl Reader {
             Some(Value { path, state: State::Clear(Clear { keys: vec![found.key, "data".to_owned()], level, print }) })
         };
         let values: Vec<Value> = template::values(text).into_iter().filter_map(value).collect();
-        let part = Part { identity: None, kind: Some("Secret".to_owned()), is_secret: true, document: 0, values };
+        let part = Part { identity: None, kind: Some("Secret".to_owned()), is_secret: true, is_setup: false, document: 0, values };
         Version { parts: vec![part], block: None }
     }
 
-    fn block(&self, metadata: &Metadata) -> Block {
+    fn block(&self, document: &Document<'_>, metadata: &Metadata) -> Block {
         let entries = metadata.groups.iter().flat_map(|group| &group.entries);
         let wraps =
             entries.filter_map(|entry| entry.value.get("enc").and_then(Tree::text)).map(|enc| self.hashes.hash_one(&*enc)).collect();
-        Block { recipients: rewrap::recipients(metadata).into_iter().flatten().collect(), wraps, selector: metadata.selector.clone() }
+        Block {
+            recipients: rewrap::recipients(metadata).into_iter().flatten().collect(),
+            wraps,
+            selector: metadata.selector.clone(),
+            format: if detect::is_envelope(document) { &detect::BINARY } else { document.format },
+        }
     }
 
     /// The print of a value; of base64 in a Secret's `data` that of what it stands for.
@@ -298,6 +307,7 @@ impl Taking<'_, '_> {
             identity: object.and_then(Identity::of),
             kind: object.map(|object| object.kind.to_owned()),
             is_secret: object.is_some_and(decoded::is_secret),
+            is_setup: argocd::is_setup(self.document, root),
             document: self.document.node(root).document as usize,
             values: Vec::new(),
         }
@@ -344,12 +354,13 @@ impl Taking<'_, '_> {
         let describes = part.kind.is_some() && (["apiVersion", "kind"].contains(&path) || path.starts_with("metadata."));
         let elsewhere = part.is_secret && !path.starts_with("data.") && !path.starts_with("stringData.");
         let scalar = self.document.scalar(leaf.node).ok().filter(encrypt::hidden)?;
-        if describes || elsewhere || scalar.kind == Type::Comment || self.document.text(leaf.node).starts_with("ENC[") {
+        if describes || elsewhere || scalar.kind == Type::Comment || Token::is_whole(self.document.text(leaf.node)) {
             return None;
         }
         let keys: Vec<String> = fields::keys_above(self.document, id).map(str::to_owned).collect();
         let encoded = part.is_secret && path.starts_with("data.") && self.document.props(leaf.node).tag.is_none();
-        let level = judge::clear_value(keys.first().map_or("", String::as_str), self.document.text(leaf.node), encoded)?;
+        let judge = if part.is_secret && part.is_setup { argocd::clear_value } else { judge::clear_value };
+        let level = judge(keys.first().map_or("", String::as_str), self.document.text(leaf.node), encoded)?;
         Some(Clear { keys, level, print: self.reader.print(&scalar.bytes, encoded) })
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn write(report: &Report) -> String {
                 "key": finding.key_path,
                 "message": finding.message,
                 "next": finding.next,
-                "fixable": finding.rule.fix,
+                "fixable": finding.fixable,
                 "history": finding.past.as_deref().map(past),
             })
         })
