@@ -4,7 +4,8 @@
 
 mod sandbox;
 
-use sandbox::{Done, RECIPIENT_1, Sandbox, link, tool};
+use sandbox::workflow::Job;
+use sandbox::{Call, Done, IDENTITY_1, RECIPIENT_1, RECIPIENT_2, Sandbox, link, tool};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -195,4 +196,161 @@ fn what_another_program_said_is_explained() {
     assert_eq!(sandbox.shell("echo hello | kveil doctor --said -").run().text(), "");
     let json = sandbox.shell("echo 'external plugins disabled' | kveil doctor --said - --format json").run();
     assert!(json.code == 1 && String::from_utf8(json.out).unwrap().starts_with("{\"said\":[{\"what\":"));
+}
+
+/// Every way in which an encrypted file, `base/s.yaml`, is deployed.
+const WAYS: [(&str, &str); 10] = [
+    ("generator", "kustomize build --enable-alpha-plugins --enable-exec gen"),
+    ("transformer", "kustomize build --enable-alpha-plugins --enable-exec tra"),
+    ("build", "kveil build base"),
+    ("getter", "helm template r chart -f secrets://base/s.yaml"),
+    ("getter of one value", "helm template r chart --set-file password=secrets://base/s.yaml"),
+    ("wrapper", "helm kveil template r chart -f base/s.yaml"),
+    ("post-renderer", "helm template r rendered --post-renderer kveil --post-renderer-args helm --post-renderer-args post-render"),
+    ("Argo CD's kustomization", "cd base && kveil argocd generate"),
+    ("Argo CD's chart", "cd chart && ARGOCD_APP_NAME=r ARGOCD_ENV_VALUES_FILES=../base/s.yaml kveil argocd generate"),
+    ("Argo CD's files", "cd app && kveil argocd generate"),
+];
+/// Helm reads the template, as links in charts lead, and kveil what Helm rendered.
+const OF_STDIN: &str = "post-renderer";
+/// What no failure may print.
+const SECRETS: [&str; 3] = ["hunter2", "ENC[AES256_GCM,data", "AGE-SECRET-KEY"];
+
+/// A place with the file of every way; its text.
+fn deployment() -> Option<(Sandbox, String)> {
+    let sandbox = place()?;
+    sandbox.write("base/kustomization.yaml", "resources: [s.yaml]\n");
+    encrypted(&sandbox, "base/s.yaml", SECRET);
+    let function = |kind: &str, rest: &str| {
+        let exec = "    config.kubernetes.io/function: |\n      exec: {path: kveil, args: [krm]}\n";
+        format!("apiVersion: kveil.dev/v1\nkind: {kind}\nmetadata:\n  name: f\n  annotations:\n{exec}{rest}")
+    };
+    sandbox.write("gen/kustomization.yaml", "generators: [g.yaml]\n");
+    sandbox.write("gen/g.yaml", function("Secrets", "files: [../base/s.yaml]\n"));
+    sandbox.write("tra/kustomization.yaml", "resources: [../base]\ntransformers: [t.yaml]\n");
+    sandbox.write("tra/t.yaml", function("Decrypt", ""));
+    for chart in ["chart", "rendered"] {
+        sandbox.write(&format!("{chart}/Chart.yaml"), "apiVersion: v2\nname: c\nversion: 0.1.0\n");
+    }
+    let values = "{{ .Values.password | quote }}, b: {{ .Values.stringData | toJson | quote }}";
+    sandbox.write("chart/templates/c.yaml", format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: {values}}}\n"));
+    sandbox.write("app/kustomization-of-none", "");
+    link(std::path::Path::new("../base/s.yaml"), &sandbox.path("app/s.yaml"));
+    sandbox.write("rendered/templates/s.yaml", sandbox.read("base/s.yaml"));
+    sandbox.shell("kveil helm install-plugin").run().ok();
+    let text = String::from_utf8(sandbox.read("base/s.yaml")).unwrap();
+    Some((sandbox, text))
+}
+
+/// Runs every way but those `without`; each must fail with one of these words, name the file or its object, and print nothing.
+#[track_caller]
+fn all_refuse(sandbox: &Sandbox, fault: &str, without: &[&str], words: &[&str], change: impl Fn(Call) -> Call) {
+    let mut wrong = Vec::new();
+    for (way, line) in WAYS.iter().filter(|(way, _)| !without.contains(way)) {
+        let done = change(sandbox.shell(line)).run();
+        let named = ["s.yaml", "Secret db", "no manifests"].iter().any(|name| done.err.contains(name));
+        let leaks = SECRETS.iter().any(|secret| done.err.contains(secret) || String::from_utf8_lossy(&done.out).contains(secret));
+        let is_said = words.iter().any(|word| done.err.contains(word));
+        if done.refusal_fault(None).is_some() || !named || leaks || !is_said {
+            wrong.push(format!("{way}: {:?}: {}", done.refusal_fault(None), done.err));
+        }
+    }
+    assert!(wrong.is_empty(), "{fault}:\n{}", wrong.join("\n"));
+}
+
+fn same(call: Call) -> Call {
+    call
+}
+
+#[test]
+fn every_way_prints_the_plaintext_of_a_good_file() {
+    let Some((sandbox, _)) = deployment() else { return };
+    for (way, line) in WAYS {
+        let text = sandbox.shell(line).run().text();
+        assert!(text.contains("hunter2-of-db") || text.contains("aHVudGVyMi1vZi1kYg=="), "{way}: {text}");
+        assert!(!text.contains("ENC["), "{way}: {text}");
+    }
+}
+
+#[test]
+fn a_missing_or_wrong_key_stops_every_way() {
+    let Some((sandbox, _)) = deployment() else { return };
+    std::fs::remove_dir_all(sandbox.home().join(".config")).unwrap();
+    all_refuse(&sandbox, "no key", &[], &["Failed to get the data key"], same);
+    let key = sandbox.kveil(["keygen"]).run().text();
+    let other = key.lines().find(|line| line.starts_with("AGE-SECRET-KEY")).unwrap().to_owned();
+    all_refuse(&sandbox, "another key", &[], &["Failed to get the data key"], |call| call.env("SOPS_AGE_KEY", &other));
+    all_refuse(&sandbox, "a broken key", &[], &["Failed to get the data key"], |call| call.env("SOPS_AGE_KEY", "AGE-SECRET-KEY-1X"));
+}
+
+#[test]
+fn a_file_that_was_changed_stops_every_way() {
+    let Some((sandbox, good)) = deployment() else { return };
+    let token = good.lines().find(|line| line.contains("password:")).unwrap();
+    let other = sandbox.kveil(["encrypt", "--age", RECIPIENT_2, "--filename-override", "a.yaml", "-"]).stdin(SECRET).run().text();
+    let faults = [
+        ("a name that was changed", good.replace("name: db", "name: dc"), "MAC mismatch"),
+        ("a value that is left out", good.replace(&format!("{token}\n"), "  more: ''\n"), "MAC mismatch"),
+        ("a value in clear", good.replace(token, "  password: clear"), "a value in clear"),
+        ("a token that is cut", good.replace(token, &token[..60]), "password"),
+        ("for somebody else", other, "Failed to get the data key"),
+        ("no metadata", good.split("sops:").next().unwrap().to_owned(), "s"),
+        ("cut in the middle", good[..good.len() * 2 / 3].to_owned(), "s"),
+        ("no YAML", format!("{good}\n - x: [\n"), "s"),
+    ];
+    for (fault, text, word) in faults {
+        for file in ["base/s.yaml", "rendered/templates/s.yaml"] {
+            sandbox.write(file, &text);
+        }
+        all_refuse(&sandbox, fault, &[], &[word], same);
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_lies_outside_stops_every_way() {
+    let Some((sandbox, _)) = deployment() else { return };
+    let file = sandbox.path("base/s.yaml");
+    let outside = sandbox.home().join("s.yaml");
+    std::fs::rename(&file, &outside).unwrap();
+    all_refuse(&sandbox, "missing", &[OF_STDIN], &["no such file"], same);
+    link(&outside, &file);
+    all_refuse(&sandbox, "a link out", &[OF_STDIN], &["outside of", "leads out of", "is not in or below"], same);
+    // One that isn't encrypted isn't read either: it may be anybody's.
+    std::fs::write(&outside, SECRET).unwrap();
+    all_refuse(&sandbox, "a link out to clear text", &[OF_STDIN], &["outside of", "leads out of", "is not in or below"], same);
+}
+
+#[test]
+fn a_step_of_the_action_fails_for_the_same_and_leaves_no_file() {
+    let Some((sandbox, good)) = deployment() else { return };
+    let git = "git -c user.name=a -c user.email=a@example.invalid";
+    let program = sandbox::program().to_str().unwrap().to_owned();
+    let token = good.lines().find(|line| line.contains("password:")).unwrap();
+    let faults = [
+        ("wrong key", good.clone(), "Failed to get the data key"),
+        ("tampered", good.replace("name: db", "name: dc"), "MAC mismatch"),
+        ("half", good.replace(token, "  password: clear"), "a value in clear"),
+        ("no metadata", good.split("sops:").next().unwrap().to_owned(), "s.yaml"),
+    ];
+    for (fault, text, word) in faults {
+        sandbox.write("base/s.yaml", text);
+        sandbox.shell(&format!("git add -A && {git} commit -qm x --allow-empty")).run().ok();
+        let key = if fault == "wrong key" { "AGE-SECRET-KEY-1X" } else { IDENTITY_1 };
+        let path = std::env::join_paths([bin(&sandbox)].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+        let home = sandbox.tmp().join("nobody");
+        let job = || Job::new(&sandbox, "push", "{}").env("SOPS_AGE_KEY", key).env("PATH", path.as_ref().unwrap().to_str().unwrap());
+        for with in [
+            vec![("mode", "decrypt"), ("files", "base/s.yaml")],
+            vec![("mode", "exec"), ("files", "base/s.yaml"), ("run", "echo it-ran")],
+            vec![("mode", "build"), ("directory", "base")],
+        ] {
+            let mut job = job().env("HOME", home.to_str().unwrap());
+            let step = job.uses(&[with.as_slice(), &[("path", &program)]].concat());
+            assert!(step.code != 0 && step.outputs.keys().all(|name| name == "path"), "{fault}: {with:?}: {:?}", step.outputs);
+            let said = job.commands.iter().any(|(name, data)| name == "error" && (data.contains("s.yaml") || data.contains("Secret db")));
+            assert!(said && job.log.contains(word) && !job.log.contains("\nit-ran"), "{fault}: {with:?}: {}", job.log);
+            let left = sandbox.shell(&format!("grep -rl hunter2 {} || true", job.temp().display())).run().text();
+            assert!(left.is_empty() && !job.log.contains("hunter2"), "{fault}: {with:?}: {left}{}", job.log);
+        }
+    }
 }

@@ -10,6 +10,7 @@ use super::flags::{Common, DecryptionOrder};
 use super::report;
 use crate::deploy::argocd::Plugin;
 use crate::error::{Error, Kind, Result};
+use crate::kubernetes::identity;
 use crate::source;
 
 /// Render applications of Argo CD: a plugin for its repo-server
@@ -81,14 +82,12 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
 }
 
 fn plugin(args: &PluginArgs) -> Result<()> {
-    for text in [&args.name, &args.namespace, &args.key_secret] {
-        let fits = text.len() <= 50 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !fits {
-            return Err(Error::new(
-                Kind::Generic,
-                format!("{text} is no name of an object: lower-case letters, digits and dashes, at most 50"),
-            ));
-        }
+    // The names of volumes are made of the plugin's, with more behind it.
+    let fits = [identity::is_label(&args.name, 50), identity::is_label(&args.namespace, 63), is_secret_or_none(&args.key_secret)];
+    if let Some(at) = fits.iter().position(|fits| !fits) {
+        let text = [&args.name, &args.namespace, &args.key_secret][at];
+        let error = Error::new(Kind::Generic, format!("{text} is no name of an object"));
+        return Err(error.hint("names are lower-case letters, digits and dashes; that of the plugin at most 50"));
     }
     if [&args.image, &args.argocd_image]
         .into_iter()
@@ -100,6 +99,10 @@ fn plugin(args: &PluginArgs) -> Result<()> {
     let (image, argocd_image) = (args.image.as_str(), args.argocd_image.as_str());
     let plugin = Plugin { name: &args.name, namespace: &args.namespace, image, argocd_image, key_secret };
     report::data(if args.patch { plugin.patch() } else { plugin.config_map() }.as_bytes())
+}
+
+fn is_secret_or_none(name: &str) -> bool {
+    name.is_empty() || identity::is_name(name)
 }
 
 /// Prints the first encrypted file, if there is one: Argo CD takes any output for yes.

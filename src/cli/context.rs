@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::config::cleaned;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::git::{Repositories, Repository};
 use crate::recipient::Environment;
 
@@ -86,6 +86,22 @@ impl Context {
     /// The name to show.
     pub fn program(&self) -> &'static str {
         if self.is_sops() { "sops" } else { "kveil" }
+    }
+
+    /// The path of this program that stays when the next version replaces it: that of the search path, as one with a version in it
+    /// is gone then.
+    ///
+    /// # Errors
+    /// `Generic` (1) if the system doesn't know.
+    pub fn own_path(&self) -> Result<PathBuf> {
+        let failed = |why: std::io::Error| Error::new(Kind::Generic, format!("the path of this program isn't known: {why}"));
+        let own = std::env::current_exe().map_err(failed)?;
+        let real = std::fs::canonicalize(&own).ok();
+        let folders = self.environment.path("PATH").unwrap_or_default();
+        let name = format!("kveil{}", std::env::consts::EXE_SUFFIX);
+        let mut found = std::env::split_paths(&folders).map(|folder| folder.join(&name));
+        let same = |path: &PathBuf| path.is_absolute() && std::fs::canonicalize(path).ok() == real;
+        Ok(found.find(same).unwrap_or(own))
     }
 
     /// Whether findings that only warn under the name `sops` are errors.

@@ -75,6 +75,13 @@ impl Common {
         }
     }
 
+    /// Has every kveil that `command` starts, itself or through others, go by the same flags.
+    pub fn hand_on(&self, order: &DecryptionOrder, command: &mut std::process::Command) {
+        let offline = self.offline.then_some("true");
+        let texts = [("KVEIL_OFFLINE", offline), ("SOPS_CONFIG", self.config.as_deref()), (ORDER, order.decryption_order.as_deref())];
+        command.envs(texts.iter().filter_map(|(name, text)| Some((name, (*text)?))));
+    }
+
     /// The indentation, if one was asked for.
     ///
     /// # Errors
@@ -143,11 +150,14 @@ impl Types {
     }
 }
 
+/// The variable that says the same.
+const ORDER: &str = "SOPS_DECRYPTION_ORDER";
+
 /// Which kinds of recipients are asked first.
 #[derive(Args, Default)]
 pub struct DecryptionOrder {
     /// Kinds of recipients in the order to try them, joined by commas
-    #[arg(long, value_name = "KINDS", env = "SOPS_DECRYPTION_ORDER", hide_env = true)]
+    #[arg(long, value_name = "KINDS", env = ORDER, hide_env = true)]
     decryption_order: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::report;
 use crate::deploy::flux::{self, Fate, NOWHERE};
 use crate::error::{Error, Kind, Result};
+use crate::kubernetes::identity;
 use crate::source::Source;
 use place::Place;
 
@@ -100,6 +101,10 @@ fn json(fates: &[Fate]) -> serde_json::Value {
 }
 
 fn secret(args: &SecretArgs) -> Result<()> {
+    if !identity::is_name(&args.name) || !identity::is_label(&args.namespace, 63) {
+        let error = Error::new(Kind::Generic, format!("{}/{} is no name of a Secret", args.namespace, args.name));
+        return Err(error.hint("names are lower-case letters, digits and dashes, that of the Secret with dots between"));
+    }
     let source = Source::of(args.file.clone().unwrap_or_else(|| "-".into()));
     if source == Source::Stdin && std::io::stdin().is_terminal() {
         let error = Error::new(Kind::Generic, "no key file was given, and nothing comes on standard input");

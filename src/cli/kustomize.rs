@@ -56,8 +56,7 @@ fn install_legacy(context: &Context, args: &InstallLegacy) -> Result<()> {
     let home = args.dir.clone().or_else(|| plugin_home(context)).ok_or_else(|| {
         Error::new(Kind::Generic, "kustomize's plugin folder isn't known: there is no home directory").hint("name it: --dir DIR")
     })?;
-    let program =
-        std::env::current_exe().map_err(|why| Error::new(Kind::Generic, format!("the path of this program isn't known: {why}")))?;
+    let program = context.own_path()?;
     let plugins = KINDS.map(|(group, version, kind)| home.join(group).join(version).join(kind.to_lowercase()).join(kind));
     if args.print {
         return plugins.iter().try_for_each(|plugin| report::line(&format!("{} → {}", plugin.display(), program.display())));
@@ -87,7 +86,7 @@ fn refuse_foreign(plugin: &Path, program: &Path) -> Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(plugin) else { return Ok(()) };
     let named_kveil = |target: PathBuf| target.file_stem().is_some_and(|name| name == "kveil");
     let is_link = metadata.is_symlink() && std::fs::read_link(plugin).is_ok_and(named_kveil);
-    let same = std::fs::canonicalize(plugin).is_ok_and(|target| target == program);
+    let same = std::fs::canonicalize(plugin).is_ok_and(|target| std::fs::canonicalize(program).is_ok_and(|program| target == program));
     if is_link || same || source::holds(plugin, b"kveil.dev/allow-encrypted").unwrap_or(false) {
         return Ok(());
     }

@@ -133,6 +133,16 @@ pub fn config(text: &str) -> Result<Value> {
     if root == NONE { Ok(Value::Map(Vec::new())) } else { Value::of(&document, root) }
 }
 
+/// The configurations in a file of plugins, one a document.
+///
+/// # Errors
+/// Text that can't be read.
+pub fn configs(text: &str) -> Result<Vec<Value>> {
+    let document = parse(text)?;
+    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
+    roots.map(|root| Value::of(&document, root)).collect()
+}
+
 /// Generated objects, as the caller reads them.
 pub fn generated(objects: &[Value], caller: Caller) -> Zeroizing<String> {
     let (head, mark, column) = match caller {

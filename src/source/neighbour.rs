@@ -1,4 +1,4 @@
-//! What passes between this process and the programs around it: pipes, messages, and a name to be called by.
+//! What passes between this process and the programs around it: pipes and messages.
 
 #[cfg(unix)]
 pub use unix::*;
@@ -40,20 +40,11 @@ mod unix {
     fn is_null(path: &str) -> bool {
         std::fs::canonicalize(path).is_ok_and(|path| path == Path::new("/dev/null"))
     }
-
-    /// Puts a program under another name: a link, which stays true when the program is replaced.
-    ///
-    /// # Errors
-    /// It can't be made.
-    pub fn link_program(program: &Path, name: &Path) -> std::io::Result<()> {
-        std::os::unix::fs::symlink(program, name)
-    }
 }
 
 #[cfg(not(unix))]
 mod other {
     use std::fs::File;
-    use std::path::Path;
 
     /// Open files have no paths here.
     ///
@@ -69,13 +60,5 @@ mod other {
     /// Streams of other programs can't be opened here.
     pub fn callers_messages() -> Option<File> {
         None
-    }
-
-    /// Puts a program under another name: a copy, as links need rights here.
-    ///
-    /// # Errors
-    /// It can't be made.
-    pub fn link_program(program: &Path, name: &Path) -> std::io::Result<()> {
-        std::fs::copy(program, name).map(drop)
     }
 }

@@ -2,7 +2,7 @@
 //! was started gets the signal instead.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -81,6 +81,17 @@ fn start(command: &mut Command, reaction: impl FnOnce(u32) -> Reaction) -> std::
     let child = platform::spawn(command)?;
     *current = reaction(child.id());
     Ok(child)
+}
+
+/// What a program that was started gives, once it has ended: its status, and what came on the streams that are pipes. Doesn't return if a
+/// signal ended it: the process ends, too.
+///
+/// # Errors
+/// It couldn't be started, or read.
+pub fn output(started: std::io::Result<Child>) -> std::io::Result<Output> {
+    let output = started?.wait_with_output();
+    ended();
+    output
 }
 
 /// The program that was started has ended. Doesn't return if a signal ended it: the process ends, too.

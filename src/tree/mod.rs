@@ -54,6 +54,36 @@ pub fn walk(root: &Path, repository: Option<&Repository>) -> Result<Found> {
     Ok(found)
 }
 
+/// All files below a directory in order of their names, those that git ignores and those of repositories inside, too: what a program that
+/// knows nothing of git finds there. Links are among them, and not followed; `.git` is left out. Without `deep` those of the directory itself.
+///
+/// # Errors
+/// `Unreadable` (2) for a directory that can't be read.
+pub fn all(folder: &Path, deep: bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    gather(folder, deep, &mut found)?;
+    Ok(found)
+}
+
+fn gather(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |why: std::io::Error| {
+        let error = Error::new(Kind::Unreadable, format!("the directory can't be read: {why}"));
+        error.in_file(&folder.display().to_string())
+    };
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(failed)?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+    paths.sort();
+    for path in paths {
+        let kind = path.symlink_metadata().map_err(failed)?.file_type();
+        if kind.is_file() || kind.is_symlink() {
+            found.push(path);
+        } else if kind.is_dir() && deep && path.file_name().is_none_or(|name| name != ".git") {
+            gather(&path, deep, found)?;
+        }
+    }
+    Ok(())
+}
+
 fn entries(root: &Path, nested: Arc<Mutex<Vec<PathBuf>>>) -> ignore::Walk {
     let mut builder = WalkBuilder::new(root);
     // `.ignore` and hidden names mean something to search tools; a secret may stand in either.

@@ -15,7 +15,7 @@ use crate::deploy::actions::commands::{self, Annotation, Level};
 use crate::deploy::actions::trust::{self, Job};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
-use crate::source::{Source, platform};
+use crate::source::{Source, platform, signals};
 
 /// How the variables of the inputs begin.
 const INPUTS: &str = "KVEIL_ACTION_";
@@ -202,7 +202,9 @@ impl<'c> Runner<'c> {
         let mut command = self.context.environment.command(program);
         command.args(arguments);
         self.without_inputs(&mut command);
-        let output = command.stdin(Stdio::null()).output().map_err(|why| not_started("kveil", &why))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // It wipes what it made, if a signal ends both.
+        let output = signals::output(signals::start_passing_on(&mut command)).map_err(|why| not_started("kveil", &why))?;
         let (out, said) = (Zeroizing::new(output.stdout), Zeroizing::new(output.stderr));
         Ok(Ended { code: platform::exit_code(output.status), out, said })
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::context::Context;
 use crate::cli::jail::Jail;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::tree;
 
 /// A file of the directory.
 pub struct Listed {
@@ -45,28 +46,7 @@ fn listed(context: &Context, jail: &Jail, path: &Path) -> Result<Listed> {
 }
 
 fn gathered(context: &Context, deep: bool) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    gather(&context.directory, deep, &mut paths)?;
+    let mut paths = tree::all(&context.directory, deep)?;
     paths.retain(|path| !path.is_dir());
     Ok(paths)
-}
-
-/// Files and links; no link to a directory is entered.
-fn gather(folder: &Path, deep: bool, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |why: std::io::Error| {
-        let error = Error::new(Kind::Unreadable, format!("the directory can't be read: {why}"));
-        error.in_file(&folder.display().to_string())
-    };
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(failed)?;
-    let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-    paths.sort();
-    for path in paths {
-        let kind = path.symlink_metadata().map_err(failed)?.file_type();
-        if kind.is_file() || kind.is_symlink() {
-            found.push(path);
-        } else if kind.is_dir() && deep && path.file_name().is_none_or(|name| name != ".git") {
-            gather(&path, deep, found)?;
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,5 @@
 //! `kveil argocd generate`: nothing is printed unless all of it is there, and in clear.
 
-use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -26,8 +25,8 @@ use crate::{kubernetes, pipeline};
 pub fn run(context: &Context, args: &GenerateArgs) -> Result<()> {
     args.common.check()?;
     let text = match tool(context, args)? {
-        Tool::Kustomize => rendered(context, &["build".into(), ".".into()])?,
-        Tool::Helm => rendered(context, &helm(context)?)?,
+        Tool::Kustomize => rendered(context, args, &["build".into(), ".".into()])?,
+        Tool::Helm => rendered(context, args, &helm(context)?)?,
         Tool::Directory => plain_files(context, args)?,
     };
     let verdict = guard::manifests(&text)?;
@@ -54,19 +53,16 @@ fn tool(context: &Context, args: &GenerateArgs) -> Result<Tool> {
 }
 
 /// What this program prints with other arguments; what it says beside goes on to stderr, which Argo CD shows.
-fn rendered(context: &Context, arguments: &[String]) -> Result<Zeroizing<String>> {
+fn rendered(context: &Context, args: &GenerateArgs, arguments: &[String]) -> Result<Zeroizing<String>> {
     let failed = |why: std::io::Error| Error::new(Kind::Generic, format!("can't start kveil: {why}"));
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = context.environment.command(program);
+    args.common.hand_on(&args.order, &mut command);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     // It wipes what it made, if a signal ends both.
-    let mut child = signals::start_passing_on(&mut command).map_err(failed)?;
-    let mut out = Zeroizing::new(Vec::new());
-    let read = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut out));
-    let status = child.wait();
-    signals::ended();
-    read.map_err(failed)?;
-    match platform::exit_code(status.map_err(failed)?) {
+    let output = signals::output(signals::start_passing_on(&mut command)).map_err(failed)?;
+    let out = Zeroizing::new(output.stdout);
+    match platform::exit_code(output.status) {
         0 => source::utf8(out),
         // It has said why.
         code => Err(Error::new(Kind::Child(code), "rendering failed")),

@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::report;
 use crate::deploy::helm::plugin::{self, MANIFEST, MARK, PROGRAM, Plugin};
 use crate::error::{Error, Kind, Result};
-use crate::source::{self, neighbour};
+use crate::source::{self, platform};
 
 /// Where the plugins of Helm 4 alone go, beside Helm's own folder of plugins.
 const HELM4: &str = "kveil-helm4-plugins";
@@ -155,7 +155,7 @@ fn data_home(context: &Context) -> PathBuf {
 }
 
 fn print(context: &Context, placed: &Placed) -> Result<()> {
-    let (folder, program) = (placed.folder.display(), program(context)?);
+    let (folder, program) = (placed.folder.display(), context.own_path()?);
     report::line(&format!("# {folder}/{MANIFEST}"))?;
     report::data(placed.plugin.manifest.as_bytes())?;
     report::line(&format!("# {folder}/{PROGRAM} -> {}\n---", program.display()))
@@ -176,7 +176,7 @@ fn refuse_foreign(folder: &Path) -> Result<()> {
 
 /// Writes a plugin; whether anything had to be written.
 fn install(context: &Context, placed: &Placed) -> Result<bool> {
-    let (manifest, link, program) = (placed.folder.join(MANIFEST), placed.folder.join(PROGRAM), program(context)?);
+    let (manifest, link, program) = (placed.folder.join(MANIFEST), placed.folder.join(PROGRAM), context.own_path()?);
     let same = std::fs::read_to_string(&manifest).is_ok_and(|text| text == placed.plugin.manifest);
     if same && is_same(&program, &link) {
         return Ok(false);
@@ -186,7 +186,7 @@ fn install(context: &Context, placed: &Placed) -> Result<bool> {
     if link.symlink_metadata().is_ok() {
         std::fs::remove_file(&link).map_err(failed)?;
     }
-    neighbour::link_program(&program, &link).map_err(failed)?;
+    platform::put_program(&program, &link).map_err(failed)?;
     source::write(&manifest, &placed.plugin.manifest, false)?;
     Ok(true)
 }
@@ -197,17 +197,6 @@ fn is_same(program: &Path, link: &Path) -> bool {
         Ok(target) => target == program,
         Err(_) => std::fs::read(program).ok().zip(std::fs::read(link).ok()).is_some_and(|(one, other)| one == other),
     }
-}
-
-/// This program, by the path that stays when it is replaced by the next version: that of the search path.
-fn program(context: &Context) -> Result<PathBuf> {
-    let failed = |why: std::io::Error| Error::new(Kind::Generic, format!("can't find this program: {why}"));
-    let own = std::env::current_exe().map_err(failed)?;
-    let real = std::fs::canonicalize(&own).ok();
-    let paths = context.environment.path("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths).map(|folder| folder.join(PROGRAM));
-    let same = |path: &PathBuf| path.is_absolute() && std::fs::canonicalize(path).ok() == real;
-    Ok(found.into_iter().find(same).unwrap_or(own))
 }
 
 fn uninstall(context: &Context, helm: &Helm) -> Result<()> {

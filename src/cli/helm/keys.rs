@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use zeroize::Zeroizing;
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
 use crate::recipient::Environment;
 use crate::source::private::{Places, Private};
+use crate::source::signals;
 
 /// Imported keys; gone when dropped.
 #[derive(Default)]
@@ -119,12 +120,18 @@ fn keyring(context: &Context, place: &Place) -> Result<Keyring> {
 /// What a program answers; what it says goes to this one's stderr.
 fn output(command: &mut Command, failed: &str, input: Option<&[u8]>) -> Result<Zeroizing<Vec<u8>>> {
     let error = |why: &str| Error::new(Kind::Generic, format!("{failed}{why}"));
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(|why| error(&format!(": it can't be started: {why}")))?;
-    if let Some((bytes, mut pipe)) = input.zip(child.stdin.take()) {
-        // A key is shorter than a pipe holds; whoever doesn't read it says so.
-        let _ = pipe.write_all(bytes);
-    }
-    let output = child.wait_with_output().map_err(|why| error(&format!(": {why}")))?;
+    let output = fed(command, input.unwrap_or_default()).map_err(|why| error(&format!(": it can't be started: {why}")))?;
     if output.status.success() { Ok(Zeroizing::new(output.stdout)) } else { Err(error("")) }
+}
+
+/// Runs a program with this on its standard input, and ends it with this one.
+///
+/// # Errors
+/// It can't be started, or read.
+pub fn fed(command: &mut Command, input: &[u8]) -> std::io::Result<Output> {
+    let started = signals::start_ending_both(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    signals::output(started.inspect(|child| {
+        // A key is shorter than a pipe holds; whoever doesn't read it says so.
+        let _ = child.stdin.as_ref().map(|mut pipe| pipe.write_all(input));
+    }))
 }

@@ -18,12 +18,17 @@ use crate::source::{self, neighbour, platform, signals};
 /// Run a command of Helm with its values files decrypted: what `helm kveil` is
 ///
 /// `helm kveil upgrade RELEASE CHART -f secrets.yaml`. The files of -f, --values and --set-file that are encrypted reach Helm
-/// through pipes, or where a plugin of Helm reads them, as with diff, by secrets://. `?FILE` may be missing.
+/// through pipes, or where a plugin of Helm reads them, as with diff, by secrets://. `?FILE` may be missing. kveil's own flags stand before
+/// Helm's command.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Helm's command line
     #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
+    #[command(flatten)]
+    order: DecryptionOrder,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Runs Helm, and ends as it does.
@@ -33,8 +38,8 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     let backend = context.environment.var("HELM_SECRETS_BACKEND");
     let piped = neighbour::HAS_DESCRIPTORS && arguments::reads_once(&args.arguments);
-    let common = Common::default();
-    let reader = Reader::new(context, &common, context.environment.clone(), DecryptionOrder::default().kinds()?)?;
+    args.common.check()?;
+    let reader = Reader::new(context, &args.common, context.environment.clone(), args.order.kinds()?)?;
     let mut pipes = Pipes::default();
     let renamed = arguments::renamed(&args.arguments, |name| {
         if name == "-" || address::split(name).is_some() {
@@ -46,8 +51,9 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         }
         if piped { pipes.rename(context, &reader, &values) } else { Ok(by_address(&values)) }
     })?;
-    reader.tell(context, &common);
+    reader.tell(context, &args.common);
     let mut command = helm(context);
+    args.common.hand_on(&args.order, &mut command);
     command.args(renamed);
     end(&mut command, pipes)
 }

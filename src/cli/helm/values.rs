@@ -1,14 +1,13 @@
 //! Values files, read and decrypted within the jail.
 
-use std::process::Stdio;
-
 use zeroize::Zeroizing;
 
 use super::border::Border;
+use super::keys;
 use crate::cli::context::Context;
 use crate::cli::flags::{Common, Types};
 use crate::cli::{identities, report};
-use crate::deploy::helm::address::Values;
+use crate::deploy::helm::address::{self, Values};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
 use crate::recipient::{Environment, Identities};
@@ -17,6 +16,8 @@ use crate::source::{Source, utf8};
 
 /// What allows remote files, and which.
 const REMOTE: &str = "KVEIL_HELM_ALLOW_REMOTE";
+/// What has variables in the addresses of remote files filled in.
+const EXPANSION: &str = "HELM_SECRETS_URL_VARIABLE_EXPANSION";
 /// How every encrypted value begins.
 const TOKEN: &[u8] = b"ENC[AES256_GCM,";
 
@@ -115,6 +116,16 @@ impl Reader {
         Ok(Some(Opened { clear: Zeroizing::new(format.plain_bytes(&opened.text).into_owned()), notes: opened.notes }))
     }
 
+    /// The address with its variables, where that is asked for.
+    fn filled(&self, address: &str) -> Result<Zeroizing<String>> {
+        let wanted = self.environment.var(EXPANSION).is_some_and(|value| value == "true");
+        let text = if wanted { address::expanded(address, |name| self.environment.var(name))? } else { Zeroizing::new(address.to_owned()) };
+        if text.chars().any(char::is_control) {
+            return Err(Error::new(Kind::Generic, "the address holds a line break, or another character that none has"));
+        }
+        Ok(text)
+    }
+
     /// A remote file, by curl as helm-secrets does it: with its settings for proxies and certificates.
     fn fetch(&self, scheme: &str, address: &str) -> Result<Zeroizing<Vec<u8>>> {
         let allowed = self.environment.var(REMOTE).unwrap_or_default();
@@ -136,10 +147,12 @@ impl Reader {
             "--netrc-optional",
             "--proto",
             &format!("={scheme}"),
-            "--",
-            address,
+            "--config",
+            "-",
         ]);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        // Arguments can be seen by every user of the machine, and an address may hold a token.
+        let line = Zeroizing::new(format!("url = \"{}\"\n", self.filled(address)?.replace('\\', "\\\\").replace('"', "\\\"")));
+        let output = keys::fed(&mut command, line.as_bytes());
         let output = output.map_err(|why| Error::new(Kind::Generic, format!("{} can't be started: {why}", curl.display())))?;
         if output.status.success() { Ok(Zeroizing::new(output.stdout)) } else { Err(Error::new(Kind::NoFile, "it can't be fetched")) }
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::plugins;
 use crate::config::cleaned;
 use crate::deploy::flux::KUSTOMIZATIONS as NAMES;
-use crate::deploy::generator::Generator;
-use crate::deploy::{Function, resource_list};
+use crate::deploy::resource_list;
 use crate::document::value::Value;
 use crate::error::{Error, Kind, Result};
 use crate::source::Source;
+use crate::tree;
 
 /// Fields that list files or folders, or hold YAML themselves; whether encrypted ones are opened.
 const LISTS: [(&str, bool); 9] = [
@@ -23,10 +24,14 @@ const LISTS: [(&str, bool); 9] = [
     ("crds", false),
     ("configurations", false),
 ];
+/// Those among them that list configurations of plugins.
+const PLUGINS: [&str; 3] = ["generators", "transformers", "validators"];
 /// Fields whose entries name a file under `path`.
 const WITH_PATH: [(&str, bool); 3] = [("patches", true), ("patchesJson6902", true), ("replacements", false)];
 /// Generators of Secrets and ConfigMaps: Flux opens only files for Secrets.
 const GENERATORS: [(&str, bool); 2] = [("secretGenerator", true), ("configMapGenerator", false)];
+/// Charts that are inflated; the second is of old.
+const CHART_FIELDS: [&str; 2] = ["helmCharts", "helmChartInflationGenerator"];
 /// Where charts lie, if nothing else is said.
 const CHARTS: &str = "charts";
 
@@ -102,8 +107,8 @@ impl Gathered<'_> {
         for (field, may_open) in LISTS {
             for entry in texts(kustomization.get(field)) {
                 self.entry(folder, &entry, may_open)?;
-                if field == "generators" {
-                    self.files_of_generator(folder, &entry)?;
+                if PLUGINS.contains(&field) {
+                    self.files_of_plugins(folder, &entry)?;
                 }
             }
         }
@@ -121,6 +126,9 @@ impl Gathered<'_> {
                     self.entry(folder, &path, may_open)?;
                 }
             }
+        }
+        if let Some(path) = kustomization.get("openapi").and_then(|openapi| openapi.get("path")?.text()) {
+            self.entry(folder, &path, false)?;
         }
         self.charts(folder, kustomization)
     }
@@ -150,36 +158,44 @@ impl Gathered<'_> {
         Err(error.hint("what is built must lie below the top level of its git repository"))
     }
 
-    /// What kveil's and KSOPS's generators read: they run only if the flags for plugins are given.
-    fn files_of_generator(&mut self, folder: &Path, entry: &str) -> Result<()> {
-        let inline = entry.contains('\n').then(|| entry.to_owned());
-        let text = inline.or_else(|| Source::File(folder.join(entry)).read().ok().map(|text| text.to_string()));
-        let function = text.and_then(|text| Function::read(&resource_list::config(&text).ok()?).ok());
-        let Some(Function::Generate(generator)) = function else { return Ok(()) };
-        Generator::paths(&generator).into_iter().try_for_each(|path| self.entry(folder, path, false))
+    /// What the plugins of an entry read: files of kustomize's own count as those of the fields that they stand for; kveil's and KSOPS's
+    /// generators open theirs themselves, if the flags for plugins are given.
+    fn files_of_plugins(&mut self, folder: &Path, entry: &str) -> Result<()> {
+        for config in plugins::configurations(folder, entry) {
+            if let Some(fields) = plugins::fields(&config) {
+                self.follow(folder, &fields)?;
+            }
+            plugins::encrypted_files(&config).iter().try_for_each(|path| self.entry(folder, path, false))?;
+        }
+        Ok(())
     }
 
     /// Charts that are inflated, with their values.
     fn charts(&mut self, folder: &Path, kustomization: &Value) -> Result<()> {
-        let charts = kustomization.get("helmCharts").map_or(&[][..], Value::items);
-        for chart in charts {
-            let values = chart.get("valuesFile").and_then(Value::text).map(|text| text.into_owned());
-            for path in values.into_iter().chain(texts(chart.get("additionalValuesFiles"))).collect::<Vec<_>>() {
+        let of_all = kustomization.get("helmGlobals").and_then(|globals| globals.get("chartHome"));
+        for chart in CHART_FIELDS.iter().flat_map(|field| kustomization.get(field).map_or(&[][..], Value::items)) {
+            let values = ["valuesFile", "values"].into_iter().filter_map(|name| chart.get(name)?.text()).map(|text| text.into_owned());
+            for path in values.chain(texts(chart.get("additionalValuesFiles"))).collect::<Vec<_>>() {
                 self.entry(folder, &path, true)?;
             }
+            let home = chart.get("chartHome").or(of_all).and_then(Value::text);
+            let home = cleaned(&folder.join(home.as_deref().unwrap_or(CHARTS)));
+            self.whole(&home, &mut Vec::new())?;
         }
-        if let Some(path) = kustomization.get("openapi").and_then(|openapi| openapi.get("path")?.text()) {
-            self.entry(folder, &path, false)?;
-        }
-        let home = kustomization.get("helmGlobals").and_then(|globals| globals.get("chartHome")?.text());
-        let home = cleaned(&folder.join(home.as_deref().unwrap_or(CHARTS)));
-        if charts.is_empty() || !home.is_dir() { Ok(()) } else { self.whole(&home) }
+        Ok(())
     }
 
-    fn whole(&mut self, folder: &Path) -> Result<()> {
-        for path in crate::tree::walk(folder, None)?.files {
-            self.take(&path, false)?;
+    /// All files of a folder, as a program finds them that knows nothing of git: a chart may be ignored, or a repository of its own. A
+    /// link stands for what it leads to; `within` are the folders on the way here, into which none leads again.
+    fn whole(&mut self, folder: &Path, within: &mut Vec<PathBuf>) -> Result<()> {
+        let Some(real) = std::fs::canonicalize(folder).ok().filter(|real| real.is_dir() && !within.contains(real)) else { return Ok(()) };
+        within.push(real);
+        for path in tree::all(folder, true)? {
+            let Ok(real) = std::fs::canonicalize(&path) else { continue };
+            self.refuse_outside(&real, &path)?;
+            if real.is_dir() { self.whole(&path, within)? } else { self.take(&path, false)? }
         }
+        within.pop();
         Ok(())
     }
 
@@ -190,6 +206,6 @@ impl Gathered<'_> {
     }
 }
 
-fn texts(list: Option<&Value>) -> impl Iterator<Item = String> {
+pub(super) fn texts(list: Option<&Value>) -> impl Iterator<Item = String> {
     list.map_or(&[][..], Value::items).iter().filter_map(|entry| entry.text().map(|text| text.into_owned()))
 }

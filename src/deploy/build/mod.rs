@@ -4,9 +4,9 @@
 //! What Flux decrypts is decrypted: resources, patches, files and envs of `secretGenerator`, in bases and components, too.
 
 pub mod closure;
+mod plugins;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -148,17 +148,9 @@ pub struct Built {
 
 /// Runs a program that is ended together with this process.
 fn run(command: &mut Command) -> std::io::Result<(u8, Zeroizing<Vec<u8>>, String)> {
-    let mut child = signals::start_ending_both(command)?;
-    let (mut out, mut said) = (Zeroizing::new(Vec::new()), Vec::new());
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        let said = &mut said;
-        scope.spawn(move || stderr.map(|mut pipe| pipe.read_to_end(said)));
-        stdout.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut out))
-    })?;
-    let status = child.wait()?;
-    signals::ended();
-    Ok((platform::exit_code(status), out, String::from_utf8_lossy(&said).into_owned()))
+    let output = signals::output(signals::start_ending_both(command))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((platform::exit_code(output.status), Zeroizing::new(output.stdout), said))
 }
 
 /// Refuses flags that would have kustomize write files: nothing would be printed, or guarded.

@@ -1,6 +1,8 @@
 //! Addresses of values files, in the notation of helm-secrets: `secrets://[?][BACKEND!]FILE`, with a key to import in
 //! front of it, or with the text itself.
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, Kind, Result};
 
 /// All schemes, as plugin files list them.
@@ -155,6 +157,24 @@ impl Address {
     }
 }
 
+/// The address of a remote file with its `${NAME}` filled in, as helm-secrets does it if `HELM_SECRETS_URL_VARIABLE_EXPANSION` is true.
+///
+/// # Errors
+/// `Generic` (1) for a variable that isn't set, and for any other form of the shell.
+pub fn expanded(address: &str, value: impl Fn(&str) -> Option<String>) -> Result<Zeroizing<String>> {
+    let mut pieces = address.split("${");
+    let mut text = Zeroizing::new(pieces.next().unwrap_or_default().to_owned());
+    for piece in pieces {
+        let named = piece.split_once('}').filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+        let Some((name, rest)) = named else { return Err(unreadable("expected ${NAME}, the name of a variable in braces")) };
+        let value = value(name).map(Zeroizing::new);
+        let value = value.ok_or_else(|| Error::new(Kind::Generic, format!("the variable {name} isn't set")))?;
+        text.push_str(&value);
+        text.push_str(rest);
+    }
+    Ok(text)
+}
+
 /// An address of these schemes, in scheme and rest.
 pub fn split(text: &str) -> Option<(&str, &str)> {
     text.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme))
@@ -257,6 +277,15 @@ mod tests {
         assert_eq!(file("secrets://secrets://a.yaml"), plain("a.yaml"));
         let remote = Address::read("secrets://https://example.com/a.yaml?x=1", None).unwrap().wanted;
         assert!(matches!(remote, Wanted::File(values) if values.scheme() == Some("https")));
+    }
+
+    #[test]
+    fn variables_in_braces_are_filled_in() {
+        let value = |name: &str| (name == "TOKEN").then(|| "t0k".to_owned());
+        assert_eq!(&**expanded("https://${TOKEN}@x/$TOKEN?a={b}", value).unwrap(), "https://t0k@x/$TOKEN?a={b}");
+        for bad in ["https://${OTHER}@x", "https://${TOKEN", "https://${TOKEN:-x}", "https://${}"] {
+            assert!(expanded(bad, value).is_err(), "{bad}");
+        }
     }
 
     #[test]

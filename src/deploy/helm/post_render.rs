@@ -4,8 +4,9 @@
 use zeroize::Zeroizing;
 
 use crate::document::edit::Edits;
+use crate::document::index_path::Index;
 use crate::document::value::Value;
-use crate::document::{Document, Format, Kind as NodeKind, NONE, NodeId, Span, format_by_name};
+use crate::document::{Format, NONE, Span, change, format_by_name};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 use crate::pipeline;
@@ -55,7 +56,7 @@ struct Object {
     span: Span,
     /// Its text without Helm's annotation.
     text: String,
-    /// That annotation's value, as written.
+    /// That annotation's value.
     annotation: Option<String>,
     /// The template it comes from.
     template: Option<String>,
@@ -117,12 +118,13 @@ fn object(span: Span, text: &str, yaml: &'static dyn Format) -> Result<Option<Ob
     }
     let block = document.block()?;
     let mac = block.as_ref().and_then(|block| block.get("mac")).and_then(Value::text).map(|mac| mac.to_string());
-    let annotation = Annotation::of(&document);
     let source = text.lines().find_map(|line| line.strip_prefix(SOURCE)).map(|path| path.trim().to_owned());
-    let value = annotation.as_ref().map(|annotation| annotation.value.clone());
-    let text = annotation.map_or_else(|| text.to_owned(), |annotation| annotation.taken_out(text));
-    let template = source.or_else(|| value.clone().map(|path| path.trim_matches(['"', '\'']).to_owned()));
-    Ok(Some(Object { span, text, annotation: value, template, mac: mac.unwrap_or_default() }))
+    let (text, annotation) = match without_annotation(text, yaml)? {
+        Some((before, value)) => (before, Some(value)),
+        None => (text.to_owned(), None),
+    };
+    let template = source.or_else(|| annotation.clone());
+    Ok(Some(Object { span, text, annotation, template, mac: mac.unwrap_or_default() }))
 }
 
 impl File {
@@ -181,61 +183,32 @@ fn ended(text: &str) -> Zeroizing<String> {
     Zeroizing::new(if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") })
 }
 
-/// Helm's annotation in an object.
-struct Annotation {
-    /// The lines to take out, from the beginning of the first to the end of the last.
-    lines: std::ops::Range<usize>,
-    /// Its value, as written.
-    value: String,
-}
-
-impl Annotation {
-    fn of(document: &Document<'_>) -> Option<Annotation> {
-        let (key, annotations) = annotations(document)?;
-        let (own, value) = document.entries(annotations).find(|(key, _)| document.key_text(*key) == ANNOTATION)?;
-        // Without it there may be none: Helm made the mapping, too.
-        let alone = document.entries(annotations).count() == 1;
-        let start = document.node(if alone { key } else { own }).span.start as usize;
-        let node = document.node(value);
-        let lines = document.line_start(start)..document.line_end(node.span.end as usize);
-        Some(Annotation { lines, value: document.slice(node.span).to_owned() })
-    }
-
-    fn taken_out(&self, text: &str) -> String {
-        let after = text[self.lines.end..].strip_prefix("\r\n").or_else(|| text[self.lines.end..].strip_prefix('\n'));
-        format!("{}{}", &text[..self.lines.start], after.unwrap_or(&text[self.lines.end..]))
-    }
-}
-
-/// The key `annotations` of an object's metadata, and what stands there, as lines.
-fn annotations(document: &Document<'_>) -> Option<(NodeId, NodeId)> {
-    let metadata = metadata(document)?;
-    let found = document.entries(metadata).find(|(key, _)| document.key_text(*key) == "annotations")?;
-    is_block_mapping(document, found.1).then_some(found)
-}
-
-fn metadata(document: &Document<'_>) -> Option<NodeId> {
-    let root = document.parts.first().map(|part| part.root).filter(|root| *root != NONE)?;
-    document.get(root, "metadata").filter(|metadata| is_block_mapping(document, *metadata))
-}
-
-fn is_block_mapping(document: &Document<'_>, id: NodeId) -> bool {
-    let node = document.node(id);
-    node.kind == NodeKind::Mapping && !node.flow && document.entries(id).next().is_some()
+/// An object as it was before Helm put its annotation on it, and the annotation's value; [`None`] if there is none. In brackets it stands
+/// as well as on lines of its own.
+fn without_annotation(text: &str, yaml: &'static dyn Format) -> Result<Option<(String, String)>> {
+    let document = yaml.parse_plain(text)?;
+    let root = document.parts.first().map_or(NONE, |part| part.root);
+    let annotations = document.get(root, "metadata").and_then(|metadata| document.get(metadata, "annotations"));
+    let own = annotations.and_then(|annotations| document.get(annotations, ANNOTATION));
+    let Some((annotations, own)) = annotations.zip(own) else { return Ok(None) };
+    let value = Value::of(&document, own)?.text().map(|value| value.into_owned()).unwrap_or_default();
+    let mut path = place();
+    // Without it there may be none: Helm made the mapping, too.
+    path.truncate(if document.entries(annotations).count() == 1 { 2 } else { 3 });
+    let Some(changed) = change::unset(&document, &path)? else { return Ok(None) };
+    let before = changed.read(yaml)?.source.to_owned();
+    Ok(Some((before, value)))
 }
 
 /// A decrypted object with Helm's annotation put back: without it Helm doesn't know the object again.
 fn annotated(plain: &str, value: &str, yaml: &'static dyn Format) -> Result<Zeroizing<String>> {
-    let lost = || Error::new(Kind::Generic, "Helm's annotation has no place in the decrypted object: it has no block of metadata");
-    let document = yaml.parse_plain(plain)?;
-    let holder = annotations(&document).map(|(_, annotations)| annotations);
-    let inside = holder.or_else(|| metadata(&document)).ok_or_else(lost)?;
-    let (first, _) = document.entries(inside).next().ok_or_else(lost)?;
-    let start = document.line_start(document.node(first).span.start as usize);
-    let indent = " ".repeat(document.column_of(first));
-    let line = format!("{ANNOTATION}: {value}\n");
-    let lines = if holder.is_some() { format!("{indent}{line}") } else { format!("{indent}annotations:\n{indent}  {line}") };
-    Ok(Zeroizing::new(format!("{}{lines}{}", &plain[..start], &plain[start..])))
+    let changed = change::set(&yaml.parse_plain(plain)?, &place(), &Value::string(value))?;
+    Ok(Zeroizing::new(changed.read(yaml)?.source.to_owned()))
+}
+
+/// Where the annotation stands.
+fn place() -> Vec<Index> {
+    ["metadata", "annotations", ANNOTATION].map(|key| Index::Key(key.to_owned())).to_vec()
 }
 
 #[cfg(test)]
@@ -252,15 +225,15 @@ mod tests {
     #[test]
     fn helms_annotation_goes_and_comes_back() {
         let yaml = format_by_name("yaml").unwrap();
-        let own = format!("kind: Secret\nmetadata:\n  annotations:\n    {ANNOTATION}: 'c/templates/s.yaml'\n  name: a\n");
-        let beside =
-            format!("kind: Secret\nmetadata:\n  name: a\n  annotations:\n    {ANNOTATION}: 'c/templates/s.yaml'\n    x: y\ndata: {{}}\n");
-        for text in [own, beside] {
-            let document = yaml.parse(&text).unwrap();
-            let annotation = Annotation::of(&document).unwrap();
-            let without = annotation.taken_out(&text);
-            assert!(!without.contains("helm.sh") && without.contains("annotations") == text.contains("x: y"), "{without}");
-            assert_eq!(*annotated(&without, &annotation.value, yaml).unwrap(), text);
+        let own = format!("kind: Secret\nmetadata:\n  name: a\n  annotations:\n    {ANNOTATION}: c/s.yaml\ndata: {{}}\n");
+        let beside = format!("kind: Secret\nmetadata:\n  name: a\n  annotations:\n    x: y\n    {ANNOTATION}: c/s.yaml\n");
+        let brackets = format!("kind: Secret\nmetadata: {{name: a, annotations: {{{ANNOTATION}: c/s.yaml}}}}\n");
+        let json = format!(r#"{{"kind": "Secret", "metadata": {{"name": "a", "annotations": {{"{ANNOTATION}": "c/s.yaml"}}}}}}"#);
+        for text in [own, beside, brackets, json] {
+            let (before, value) = without_annotation(&text, yaml).unwrap().unwrap();
+            assert!(!before.contains("helm.sh") && before.contains("annotations") == text.contains("x: y"), "{before}");
+            assert!(without_annotation(&before, yaml).unwrap().is_none());
+            assert_eq!((&**annotated(&before, &value, yaml).unwrap(), &*value), (&*text, "c/s.yaml"));
         }
     }
 }
