@@ -1,5 +1,7 @@
 //! Secrets that stand in clear.
 
+use std::collections::HashSet;
+
 use super::envelope::TOKEN;
 use super::{Level, Rule, Sheet, Subject, argocd, fields, judge, nested, template};
 use crate::document::resolve::Type;
@@ -34,8 +36,8 @@ pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
     for object in objects.iter().filter(|object| decoded::is_secret(object)) {
         secret(subject, document, object, sheet);
     }
-    let own = |object: &Object<'_>| objects.iter().any(|own| own.root == object.root);
-    for object in nested::objects(document).filter(|object| !own(object)) {
+    let own: HashSet<NodeId> = objects.iter().map(|object| object.root).collect();
+    for object in nested::objects(document).filter(|object| !own.contains(&object.root)) {
         let before = sheet.findings.len();
         secret(subject, document, &object, sheet);
         for finding in sheet.findings.iter_mut().skip(before).filter(|finding| finding.rule.id == PLAINTEXT_SECRET.id) {
