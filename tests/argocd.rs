@@ -100,6 +100,17 @@ fn a_kustomization_is_built() {
     assert!(failed.code != 0 && failed.out.is_empty() && failed.err.contains("none.yaml"), "{}", failed.err);
     sandbox.write("Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n");
     assert!(generate(&sandbox).refused(1).contains("--tool"));
+    // What renders goes by the same flags.
+    let show = sandbox.write("tools/show", "#!/bin/sh\necho \"$KVEIL_OFFLINE $SOPS_DECRYPTION_ORDER\" >&2; exit 1\n");
+    std::fs::set_permissions(&show, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    sandbox::link(&show, &sandbox.path("tools/kustomize"));
+    sandbox.write("kustomization.yaml", "resources: [secret.yaml]\n");
+    for tool in ["kustomize", "helm"] {
+        let flags = ["argocd", "generate", "--offline", "--decryption-order", "pgp,age", "--tool", tool];
+        let call = sandbox.kveil(flags).env("HELM_BIN", &show).env("PATH", sandbox.path("tools")).env("ARGOCD_APP_NAME", "x");
+        let said = call.run().refused(1);
+        assert!(said.contains("true pgp,age"), "{tool}: {said}");
+    }
 }
 
 #[test]
@@ -167,7 +178,9 @@ fn the_plugin_and_the_patch_fit_together() {
     assert!(
         !cloud["spec"]["template"]["spec"]["volumes"].as_vec().unwrap().iter().any(|volume| volume["name"].as_str() == Some("kveil-key"))
     );
-    for bad in ["--name=a\nb: c", "--namespace=A", "--image=a b"] {
+    // Nothing but what is mounted can be written.
+    assert_eq!(spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"].as_bool(), Some(true));
+    for bad in ["--name=a\nb: c", "--name=-a", "--name=", "--namespace=A", "--key-secret=A", "--image=a b"] {
         sandbox.kveil(["argocd", "plugin", bad]).run().refused(1);
     }
 }

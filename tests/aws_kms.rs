@@ -257,6 +257,35 @@ fn places_that_were_searched_are_named_without_values() {
     assert!(!error.contains("AKIA"), "{error}");
 }
 
+#[test]
+fn a_process_that_gives_no_credentials_is_told_and_none_is_started_offline() {
+    let Some((sandbox, aws)) = set_up() else { return };
+    sealed(&sandbox, aws, "sealed.yaml", &[]);
+    let good = aws.way("profile with a process");
+    assert_eq!(sandbox.kveil(["decrypt", "sealed.yaml"]).way(&good).run().text(), PLAIN);
+    let config = sandbox.home().join("config");
+    let started = sandbox.tmp().join("started");
+    let with = |command: &str| std::fs::write(&config, format!("[profile process]\ncredential_process = {command}\n")).unwrap();
+    let decrypt = |flags: &[&str]| {
+        let arguments = [&["decrypt", "sealed.yaml"], flags].concat();
+        sandbox.kveil(arguments).way(&good).env("AWS_CONFIG_FILE", &config).env("AWS_REGION", "us-east-1").run().refused(128)
+    };
+    for (command, words) in [
+        ("sh -c 'echo the-token-expired >&2; exit 3'", "the-token-expired"),
+        ("echo no-json", "could not parse response"),
+        ("/none/such --flag", "not found"),
+    ] {
+        with(command);
+        let error = decrypt(&[]);
+        assert!(error.contains(words) && error.contains("run the credential_process of the profile by itself"), "{command}: {error}");
+        assert!(!error.contains("no-json") && !error.contains("\\u{a}"), "{command}: {error}");
+    }
+    with(&format!("touch {}", started.display()));
+    assert!(decrypt(&["--offline"]).contains("--offline") && !started.exists());
+    decrypt(&[]);
+    assert!(started.exists());
+}
+
 /// The service behind a proxy with these rules, and a file that it can open.
 fn faulty(rules: &serde_json::Value) -> Option<(Sandbox, Faults)> {
     let (sandbox, aws) = set_up()?;

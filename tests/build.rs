@@ -265,6 +265,122 @@ fn all_that_a_kustomization_names_is_copied() {
     assert_eq!(text.matches("bob-of-db").count(), 2, "{text}");
 }
 
+/// Writes the files, and beside them in `plain/` the same in clear; gives what kustomize makes of those, and kveil of the encrypted.
+#[track_caller]
+fn assert_as_in_clear(files: &[(&str, &str)], sealed: &[&str], links: &[(&str, &str)], flags: &str) -> String {
+    let sandbox = sandbox().unwrap();
+    if let Some(helm) = tool("helm3") {
+        link(&helm, &bin(&sandbox).join("helm"));
+    }
+    for folder in ["plain", "sealed"] {
+        for (name, text) in files {
+            sandbox.write(&format!("{folder}/{name}"), text);
+        }
+        for (name, target) in links {
+            link(Path::new(target), &sandbox.path(&format!("{folder}/{name}")));
+        }
+    }
+    sealed.iter().for_each(|name| encrypted(&sandbox, &format!("sealed/{name}"), files.iter().find(|(known, _)| known == name).unwrap().1));
+    let want = sandbox.shell(&format!("kustomize build plain {flags}")).run().text();
+    assert_eq!(build(&sandbox, &format!("sealed -- {flags}")).text(), want);
+    want
+}
+
+fn builtin(kind: &str, rest: &str) -> String {
+    format!("apiVersion: builtin\nkind: {kind}\nmetadata: {{name: x}}\n{rest}")
+}
+
+#[test]
+fn kustomizes_own_plugins_are_given_their_files_in_clear() {
+    if sandbox().is_none() {
+        return;
+    }
+    let files = "files: [conf.json, k=sub/b.txt]\nenvs: [a.env]\n";
+    let secrets = [("conf.json", "{\"a\": \"hunter2\"}\n"), ("sub/b.txt", "hunter2\n"), ("a.env", "A=hunter\n")];
+    let sealed = ["conf.json", "sub/b.txt", "a.env"];
+    let generator = builtin("SecretGenerator", files);
+    let inline = format!("generators:\n- |\n  {}\n", generator.replace('\n', "\n  "));
+    let list = "generators: [g.yaml]\n";
+    assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", list), ("g.yaml", &generator)]].concat(), &sealed, &[], "");
+    assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", &inline)]].concat(), &sealed, &[], "");
+    // In a folder, in one file with another: their paths are taken from the kustomization that lists the folder.
+    let map = builtin("ConfigMapGenerator", "files: [note.txt]\n").replace("name: x", "name: y");
+    let both = format!("{generator}---\n{map}");
+    let folder =
+        [("kustomization.yaml", "generators: [g]\n"), ("g/kustomization.yaml", "resources: [g.yaml]\n"), ("g/g.yaml", &both), ("note.txt", "n")];
+    assert_as_in_clear(&[&secrets[..], &folder].concat(), &sealed, &[], "");
+    let patch = SECRET.replace("alice", "carol");
+    let operation = "- {op: replace, path: /stringData/user, value: dave}\n";
+    let replacement = "source: {kind: Secret, fieldPath: stringData.user}\ntargets:\n- select: {kind: ConfigMap}\n  fieldPaths: [data.user]\n";
+    let target = "target: {version: v1, kind: Secret, name: db}\n";
+    let cases = [
+        ("PatchTransformer", format!("path: p.yaml\n{target}"), &*patch, true),
+        ("PatchStrategicMergeTransformer", "paths: [p.yaml]\n".to_owned(), &patch, true),
+        ("PatchJson6902Transformer", format!("path: p.yaml\n{target}"), operation, false),
+        ("ReplacementTransformer", "replacements: [{path: p.yaml}]\n".to_owned(), replacement, false),
+    ];
+    for (kind, rest, text, is_sealed) in cases {
+        let transformer = builtin(kind, &rest);
+        let files = [
+            ("kustomization.yaml", "resources: [s.yaml, m.yaml]\ntransformers: [t.yaml]\n"),
+            ("s.yaml", SECRET),
+            ("m.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {user: none}\n"),
+            ("t.yaml", &transformer),
+            ("p.yaml", text),
+        ];
+        let sealed = if is_sealed { &["s.yaml", "p.yaml"][..] } else { &["s.yaml"] };
+        let text = assert_as_in_clear(&files, sealed, &[], "");
+        assert!(text.contains("carol") || text.contains("dave") || text.matches("alice").count() == 2, "{kind}: {text}");
+    }
+}
+
+#[test]
+fn charts_are_whole_whoever_ignores_them() {
+    if sandbox().is_none() || tool("helm3").is_none() {
+        return;
+    }
+    let template = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: '{{ .Values.p }}', l: '{{ .Files.Get \"linked.txt\" }}'}\n";
+    let dependency = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-dependency}\n";
+    let chart = [
+        ("charts/shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n"),
+        ("charts/shop/templates/s.yaml", template),
+        ("charts/shop/charts/dep/Chart.yaml", "apiVersion: v2\nname: dep\nversion: 0.1.0\n"),
+        ("charts/shop/charts/dep/templates/c.yaml", dependency),
+        ("v.yaml", "p: hunter2-of-shop\n"),
+    ];
+    let kustomization = ("kustomization.yaml", "helmCharts: [{name: shop, releaseName: x, valuesFile: v.yaml}]\n");
+    let cases: [&[(&str, &str)]; 6] = [
+        &[kustomization],
+        &[kustomization, (".gitignore", "charts/\n")],
+        &[kustomization, (".gitignore", "charts/*\n")],
+        // A submodule.
+        &[kustomization, ("charts/shop/.git", "gitdir: ../../.git/modules/shop\n")],
+        &[("kustomization.yaml", "helmChartInflationGenerator: [{chartName: shop, releaseName: x, values: v.yaml}]\n")],
+        &[
+            ("kustomization.yaml", "generators: [g.yaml]\n"),
+            ("g.yaml", "apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: x}\nname: shop\nreleaseName: x\nvaluesFile: v.yaml\n"),
+        ],
+    ];
+    for case in cases {
+        let text = assert_as_in_clear(&[&chart[..], case].concat(), &["v.yaml"], &[], "--enable-helm");
+        assert!(text.contains("hunter2-of-shop") && text.contains("of-dependency"), "{case:?}: {text}");
+    }
+    // A link stands for what it leads to; one back into the chart, which Helm can't read either, ends.
+    let shared = dependency.replace("of-", "shared-");
+    let linked = [&chart[..], &[kustomization, ("text", "linked-text"), ("shared/extra.yaml", &shared)]].concat();
+    let links = [("charts/shop/linked.txt", "../../text"), ("charts/shop/templates/shared", "../../../shared")];
+    let text = assert_as_in_clear(&linked, &["v.yaml"], &links, "--enable-helm");
+    assert!(text.contains("linked-text") && text.contains("shared-dependency"), "{text}");
+    let sandbox = sandbox().unwrap();
+    linked.iter().for_each(|(name, text)| drop(sandbox.write(name, text)));
+    link(Path::new(".."), &sandbox.path("charts/shop/up"));
+    link(Path::new("/etc"), &sandbox.path("charts/shop/out"));
+    assert!(build(&sandbox, ". -- --enable-helm").refused(1).contains("lies outside of"));
+    std::fs::remove_file(sandbox.path("charts/shop/out")).unwrap();
+    link(&tool("helm3").unwrap(), &bin(&sandbox).join("helm"));
+    assert!(build(&sandbox, ". -- --enable-helm").text().contains("hunter2-of-shop"));
+}
+
 #[test]
 fn what_is_remote_is_left_to_kustomize_and_what_it_cannot_read_is_refused() {
     let Some(sandbox) = sandbox() else { return };

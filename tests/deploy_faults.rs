@@ -88,6 +88,9 @@ fn a_full_file_system_in_memory_is_said_and_left_empty() {
     assert!(!within("4m", "kveil build").ok().is_empty());
     silent(within("64k", "kveil build"), 3, "enlarge /dev/shm");
     assert_eq!(within("64k", "kveil build 2>/dev/null; ls -A run").text(), "");
+    // A sidecar whose only place to write is a temporary directory in memory.
+    let narrow = "mount -t tmpfs none $TMPDIR && mount -t tmpfs -o ro none /dev/shm && unset XDG_RUNTIME_DIR && kveil build";
+    assert!(!within("4m", narrow).ok().is_empty());
 }
 
 #[test]
@@ -97,11 +100,21 @@ fn a_large_file_is_no_danger() {
     let text = String::from_utf8(sandbox.read("s.yaml")).unwrap();
     // Tampered with, and so large that no copy of it may be kept for each step.
     sandbox.write("s.yaml", text.replacen("stringData:\n", &format!("stringData:\n{lines}"), 1));
-    for line in ["kveil build", "kveil helm post-render < s.yaml", "kveil helm get '' '' '' secrets://s.yaml", "kveil argocd generate"] {
+    sandbox.write("list.yaml", LIST);
+    for line in [
+        "kveil build",
+        "kveil helm post-render < s.yaml",
+        "kveil helm get '' '' '' secrets://s.yaml",
+        "kveil helm run template r chart -f s.yaml",
+        "kveil argocd generate",
+        "kveil krm < list.yaml > results",
+    ] {
         let done = sandbox.shell(&format!("ulimit -v 4000000; {line}")).run();
         assert!(done.refusal_fault(None).is_none(), "{line}: {:?}", done.refusal_fault(None));
         assert!(done.err.contains("s.yaml") || done.err.contains("stringData.more0"), "{line}: {}", done.err);
     }
+    // Why it failed, which kustomize doesn't show.
+    assert!(String::from_utf8(sandbox.read("results")).unwrap().contains("items: []\nresults:"));
 }
 
 /// A run that has started a program which says where it is, and waits.
@@ -125,9 +138,16 @@ fn private() -> Vec<PathBuf> {
 
 #[test]
 fn a_signal_ends_a_run_and_leaves_nothing() {
-    for (program, line) in
-        [("helm", "kveil helm run template x chart -f v.yaml"), ("kustomize", "kveil argocd generate"), ("kustomize", "kveil build")]
-    {
+    let cluster = "-import-kubernetes://argocd/keys#key?v.yaml";
+    for (program, line) in [
+        ("helm", "kveil helm run template x chart -f v.yaml"),
+        ("kustomize", "kveil argocd generate"),
+        ("kustomize", "kveil build"),
+        ("helm", "env ARGOCD_APP_NAME=x ARGOCD_ENV_VALUES_FILES=v.yaml kveil argocd generate --tool helm"),
+        ("kubectl", &format!("kveil helm get 'secrets+age{cluster}'")),
+        ("kubectl", &format!("kveil helm get 'secrets+gpg{cluster}'")),
+        ("gpg", "kveil helm get 'secrets+gpg-import://key.asc?v.yaml'"),
+    ] {
         let Some(sandbox) = place() else { return };
         sandbox.write("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n");
         encrypted(&sandbox, "v.yaml", "password: hunter2-of-helm\n");
@@ -141,6 +161,36 @@ fn a_signal_ends_a_run_and_leaves_nothing() {
         assert_eq!((status.code(), out.len()), (Some(143), 0), "{line}");
         assert_eq!(sandbox.listing(), before, "{line}");
         assert_eq!(std::fs::read_dir(sandbox.tmp()).unwrap().count(), 0, "{line}");
+        assert!(private().iter().all(|path| !std::fs::read_to_string(path.join("s.yaml")).is_ok_and(|text| text.contains("of-db"))));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_step_of_the_action_and_what_it_started() {
+    for (mode, program) in [("build", "kustomize"), ("exec", "deploy")] {
+        let Some(sandbox) = place() else { return };
+        let git = "git -c user.name=a -c user.email=a@example.invalid";
+        sandbox.shell(&format!("git add -A && {git} commit -qm x")).run().ok();
+        let sha = sandbox.shell("git rev-parse HEAD").run().text();
+        let temp = sandbox.home().join("runner");
+        std::fs::create_dir(&temp).unwrap();
+        std::fs::write(temp.join("event.json"), "{}").unwrap();
+        let temp = temp.display();
+        let of_runner = format!("GITHUB_ACTIONS=true GITHUB_EVENT_NAME=push GITHUB_EVENT_PATH={temp}/event.json RUNNER_TEMP={temp}");
+        let files = format!("GITHUB_REPOSITORY=a/b GITHUB_WORKSPACE={} GITHUB_OUTPUT={temp}/output", sandbox.work().display());
+        let input = "KVEIL_ACTION_FILES=s.yaml KVEIL_ACTION_RUN=deploy";
+        let line = format!("env {of_runner} {files} GITHUB_SHA={} KVEIL_ACTION_MODE={mode} {input} kveil action", sha.trim());
+        let mut child = waiting(&sandbox, program, &line);
+        let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let status = child.wait().unwrap();
+        let mut out = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        assert_eq!(status.code(), Some(143), "{mode}: {out}");
+        let commands = out.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with("::"));
+        assert!(commands && !out.contains("kind:"), "{mode}: {out}");
+        let left = sandbox.shell("grep -rl hunter2 $HOME $TMPDIR || true").run().text();
+        assert!(left.is_empty(), "{mode}: {left}");
         assert!(private().iter().all(|path| !std::fs::read_to_string(path.join("s.yaml")).is_ok_and(|text| text.contains("of-db"))));
     }
 }
@@ -317,7 +367,32 @@ fn a_file_that_is_missing_or_lies_outside_stops_every_way() {
     all_refuse(&sandbox, "a link out", &[OF_STDIN], &["outside of", "leads out of", "is not in or below"], same);
     // One that isn't encrypted isn't read either: it may be anybody's.
     std::fs::write(&outside, SECRET).unwrap();
-    all_refuse(&sandbox, "a link out to clear text", &[OF_STDIN], &["outside of", "leads out of", "is not in or below"], same);
+    // But for the wrapper: what is in clear is Helm's own business, where a person calls it.
+    all_refuse(&sandbox, "a link out to clear text", &[OF_STDIN, "wrapper"], &["outside of", "leads out of", "is not in or below"], same);
+}
+
+#[test]
+fn a_missing_or_old_program_is_named_with_the_next_step() {
+    let Some((sandbox, _)) = deployment() else { return };
+    std::fs::create_dir(sandbox.path("tools")).unwrap();
+    link(&sandbox::program(), &sandbox.path("tools/kveil"));
+    let of_chart = "cd chart && ARGOCD_APP_NAME=r ARGOCD_ENV_VALUES_FILES=../base/s.yaml kveil argocd generate";
+    let lines = [
+        ("kveil build base", "neither kustomize nor kubectl can be run"),
+        ("cd base && kveil argocd generate", "neither kustomize nor kubectl can be run"),
+        ("kveil helm run template r chart -f base/s.yaml", "can't start Helm"),
+        (of_chart, "can't start Helm"),
+    ];
+    for (line, words) in lines {
+        let said = sandbox.shell(&format!("PATH=$PWD/tools; {line}")).run().refused(1);
+        assert!(said.contains(words) && said.contains('→') && !said.contains("hunter2"), "{line}: {said}");
+    }
+    let old = "case \"$1\" in version) echo v3.8.1;; *) echo 'json: unknown field' >&2; exit 1;; esac";
+    script(&sandbox, "kustomize", old);
+    for line in ["kveil build base", "cd base && kveil argocd generate"] {
+        let said = sandbox.shell(line).run().refused(1);
+        assert!(said.contains("kustomize 3.8.1") && said.contains("is old"), "{line}: {said}");
+    }
 }
 
 #[test]

@@ -128,6 +128,11 @@ fn the_key_comes_from_a_file_or_a_pipe() {
         let error = sandbox.kveil(["flux", "secret"]).stdin(text).run().refused(2);
         assert!(error.contains("expected age identities") && !error.contains("hunter2"), "{error}");
     }
+    for name in ["--name=A", "--name=a b", "--name=", "--name=a\nb: c", "--namespace=a.b", "--namespace=-a"] {
+        let error = sandbox.kveil(["flux", "secret", "keys.txt", name]).run().refused(2);
+        assert!(error.contains("is no name of a Secret"), "{error}");
+    }
+    assert!(sandbox.kveil(["flux", "secret", "keys.txt", "--name=a.b"]).run().text().contains("name: \"a.b\""));
     assert_eq!(sandbox.kveil(["flux", "secret", IDENTITY_1]).run().code, 2);
 }
 

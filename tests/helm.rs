@@ -2,8 +2,11 @@
 //! post-renderer, and where `install-plugin` puts what.
 #![cfg(all(unix, feature = "age"))]
 
+#[path = "sandbox/listener.rs"]
+mod listener;
 mod sandbox;
 
+use listener::Listener;
 use sandbox::{Call, Done, IDENTITY_1, Keyring, RECIPIENT_1, RECIPIENT_2, Sandbox, link, tool};
 use std::os::unix::fs::PermissionsExt;
 
@@ -231,6 +234,27 @@ fn what_is_remote_or_of_another_backend_is_refused() {
         place.refused(place.helm("template r chart -f secrets://secrets.yaml").env("HELM_SECRETS_BACKEND", "vals"), "backend vals");
         let allowed = place.helm("template r chart -f secrets://http://127.0.0.1:9/a.yaml").env("KVEIL_HELM_ALLOW_REMOTE", "https,http");
         place.refused(allowed, "it can't be fetched");
+        // As in helm-secrets, with a variable's leave.
+        let listener = Listener::answering("200 OK", &String::from_utf8(place.sandbox.read("secrets.yaml")).unwrap());
+        let log = place.sandbox.tmp().join("arguments");
+        let curl = place.sandbox.write("curl.sh", format!("#!/bin/sh\necho \"$@\" >>{}; exec curl \"$@\"\n", log.display()));
+        std::fs::set_permissions(&curl, PermissionsExt::from_mode(0o755)).unwrap();
+        let call = |address: &str| {
+            let call = place.helm(&format!("template r chart -f 'secrets://{address}'")).env("KVEIL_HELM_ALLOW_REMOTE", "http");
+            call.env("HELM_SECRETS_CURL_PATH", &curl).env("FORGE_TOKEN", "t0ken-of-forge")
+        };
+        let address = format!("{}/${{FORGE_TOKEN}}/a.yaml", listener.url);
+        let done = call(&address).env("HELM_SECRETS_URL_VARIABLE_EXPANSION", "true").run();
+        assert_eq!(done.code, 0, "{}", done.err);
+        assert_values(&text(&done));
+        assert!(listener.heard()[0].starts_with("GET /t0ken-of-forge/a.yaml "), "{:?}", listener.heard());
+        assert!(!std::fs::read_to_string(&log).unwrap().contains("t0ken-of-forge"), "every user of the machine sees arguments");
+        let unset = call(&address.replace("FORGE_TOKEN", "NO_TOKEN")).env("HELM_SECRETS_URL_VARIABLE_EXPANSION", "true");
+        place.refused(unset, "the variable NO_TOKEN isn't set");
+        call(&address).run();
+        assert!(!listener.heard()[1].contains("t0ken-of-forge"), "nobody asked for it");
+        let lines = call(&address).env("HELM_SECRETS_URL_VARIABLE_EXPANSION", "true").env("FORGE_TOKEN", "a\noutput = pwned");
+        place.refused(lines, "holds a line break");
     }
 }
 
@@ -332,6 +356,11 @@ fn the_wrapper_decrypts_through_pipes() {
         place.encrypt("large.yaml", &format!("password: {}\n", "x".repeat(300_000)), &[]);
         assert!(place.values("kveil template r chart -f large.yaml").contains(&"x".repeat(300_000)));
         place.refused(place.helm("kveil template r chart -f none.yaml"), "none.yaml: no such file");
+        // kveil's own flags and variables count.
+        let twice = place.helm("kveil template r chart -f secrets.yaml").env("SOPS_DECRYPTION_ORDER", "age,age");
+        place.refused(twice, "duplicate decryption key type");
+        place.refused(place.kveil("helm run --decryption-order age,age template r chart -f secrets.yaml"), "duplicate decryption key type");
+        assert_values(&text(&place.kveil("helm run --offline template r chart -f secrets.yaml").run()));
         let failed = place.helm("kveil template r nochart -f secrets.yaml").run();
         assert!(failed.code != 0 && failed.out.is_empty(), "{}", failed.err);
         std::fs::remove_file(place.sandbox.path("large.yaml")).unwrap();
@@ -368,9 +397,15 @@ fn encrypted_templates_are_decrypted_after_rendering() {
         place.encrypt("chart/templates/two.yaml", &two, &[]);
         let flags = ["--encrypted-regex", "^stringData$", "--mac-only-encrypted"];
         place.encrypt("chart/templates/named.yaml", &SECRET.replace("name: shop", "name: '{{ .Release.Name }}-named'"), &flags);
+        // Helm 4 puts its annotation where it finds room: in brackets, too.
+        let brackets = SECRET.replace("metadata:\n  name: shop\n", "metadata: {name: brackets}\n").replace("t0ken-of", "other-of");
+        place.encrypt("chart/templates/brackets.yaml", &brackets, &[]);
+        let json = r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "json", "annotations": {"a": "b"}}, "stringData": {"k": "json-of-shop"}}"#;
+        place.encrypt("chart/templates/json.json", json, &[]);
         let done = place.rendered("template r chart -f plain.yaml").run();
         assert_eq!(done.code, 0, "Helm {}: {}", place.major, done.err);
         let out = text(&done);
+        assert!(out.contains("other-of-shop") && out.contains("json-of-shop"), "{out}");
         assert_eq!(out.matches("token: \"t0ken-of-shop\"").count(), 4, "{out}");
         assert!(out.contains("r-named") && out.contains("x: y") && out.contains("password: \"hunter2\""), "{out}");
         for gone in ["sops:", "ENC[", "postrender-filename"] {

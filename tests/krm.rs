@@ -425,6 +425,11 @@ fn legacy_plugins_come_and_go_and_others_stay() {
     assert!(install(&[]).refused(1).contains("--force replaces it"));
     install(&["--force"]).ok();
     assert!(plugin.is_symlink());
+    // The link leads to the name in the search path: that of the program itself may have its version in it.
+    sandbox.shell("kveil kustomize install-legacy --force").run().ok();
+    assert_eq!(std::fs::read_link(&plugin).unwrap(), sandbox.home().parent().unwrap().join("bin/kveil"));
+    sandbox.shell("kveil kustomize install-legacy && kveil kustomize install-legacy --uninstall").run().ok();
+    assert!(!plugin.is_symlink());
 }
 
 #[test]

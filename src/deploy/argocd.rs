@@ -113,12 +113,17 @@ spec:
       - name: {name}
         image: {argocd_image}
         command: [/var/run/argocd/argocd-cmp-server]
-        securityContext: {{runAsNonRoot: true, runAsUser: 999, allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+        securityContext:
+          {{runAsNonRoot: true, runAsUser: 999, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
+        env:
+        # What helm dependency build, as the plugin's init command, keeps.
+        - {{name: HELM_CACHE_HOME, value: /tmp/helm/cache}}
+        - {{name: HELM_CONFIG_HOME, value: /tmp/helm/config}}
 "#,
             namespace = self.namespace
         );
         if self.key_secret.is_some() {
-            text.push_str("        env:\n        - {name: SOPS_AGE_KEY_FILE, value: /kveil-key/keys.txt}\n");
+            text.push_str("        - {name: SOPS_AGE_KEY_FILE, value: /kveil-key/keys.txt}\n");
         }
         text.push_str(&format!(
             r#"        volumeMounts:

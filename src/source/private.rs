@@ -54,7 +54,7 @@ impl Private {
         }
         let disk = std::env::temp_dir();
         sweep(&disk);
-        Private::inside(&disk, true).map_err(|why| unwritable(&disk, &why))
+        Private::inside(&disk, !platform::is_in_memory(&disk)).map_err(|why| unwritable(&disk, &why))
     }
 
     fn inside(place: &Path, on_disk: bool) -> std::io::Result<Private> {
@@ -112,7 +112,7 @@ impl Drop for Private {
 
 fn unwritable(place: &Path, why: &std::io::Error) -> Error {
     let error = Error::new(Kind::Unwritable, format!("no private directory for the plaintext in {}: {why}", place.display()));
-    error.hint("exec-file uses the directory that TMPDIR names, if it is set")
+    error.hint("point XDG_RUNTIME_DIR to a tmpfs of yours, or TMPDIR to any directory")
 }
 
 /// A lock on the directory, where the system has such locks.

@@ -9,6 +9,7 @@ use super::GenerateArgs;
 use super::files::{self, Listed};
 use crate::cli::context::Context;
 use crate::cli::flags::Types;
+use crate::cli::jail::Jail;
 use crate::cli::{identities, report};
 use crate::deploy::argocd::{self, SKIPPED, TOOLS, Tool};
 use crate::deploy::guard;
@@ -83,8 +84,25 @@ fn helm(context: &Context) -> Result<Vec<String>> {
     line.extend(variable("KUBE_VERSION").filter(|version| !version.is_empty()).map(|version| format!("--kube-version={version}")));
     let versions = variable("KUBE_API_VERSIONS").unwrap_or_default();
     line.extend(versions.split(',').filter(|version| !version.is_empty()).map(|version| format!("--api-versions={version}")));
-    line.extend(values_files(context)?.into_iter().map(|file| format!("--values={file}")));
+    let jail = Jail::of(context, Path::new(""))?;
+    for file in values_files(context)? {
+        refuse_outside(context, &jail, &file)?;
+        line.push(format!("--values={file}"));
+    }
     Ok(line)
+}
+
+/// Holds a values file against the jail: one in clear Helm reads itself, whatever it is. The getter has a jail of its own.
+fn refuse_outside(context: &Context, jail: &Jail, file: &str) -> Result<()> {
+    let is_optional = file.starts_with('?');
+    let path = file.trim_start_matches('?');
+    if path.contains("://") {
+        return Ok(());
+    }
+    match jail.resolve(context, &context.directory, path) {
+        Err(error) if !(is_optional && error.kind == Kind::NoFile) => Err(error.in_file(path)),
+        _ => Ok(()),
+    }
 }
 
 /// The application's parameter `values-files`, else its variable VALUES_FILES, one a line.

@@ -144,7 +144,7 @@ impl Refusal {
         let nobody = nobody_there(error);
         let late = !matches!(asked, Asked::Key(_)) && TOO_LATE.iter().any(|words| chain(error).contains(words));
         let what = if nobody.is_some() || late { What::Unreachable } else { What::Refused };
-        Refusal { what, name, why: printable(&nobody.unwrap_or_else(|| chain(error))), code: None, asked }
+        Refusal { what, name, why: printable(nobody.unwrap_or_else(|| chain(error)).trim_end()), code: None, asked }
     }
 
     /// Whether it makes sense to ask as somebody else; where nobody is reached it only takes longer.
@@ -172,7 +172,10 @@ impl Refusal {
 
     fn next(&self, key: &Key) -> Option<String> {
         let Some(code) = &self.code else {
-            let step = "log in again (aws sso login); aws sts get-caller-identity shows whether it helped";
+            let step = match self.why.contains("external process") {
+                true => "run the credential_process of the profile by itself: it must print keys as JSON",
+                false => "log in again (aws sso login); aws sts get-caller-identity shows whether it helped",
+            };
             return (self.what == What::Refused && matches!(self.asked, Asked::Credentials)).then(|| step.to_owned());
         };
         let (_, step) = NEXT.iter().find(|(part, _)| code.contains(part))?;
