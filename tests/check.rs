@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// What stands in clear in the cases, as it is and in base64. No output may hold any of it.
 const PLAIN: [&str; 5] = ["geheim", "Z2VoZWlt", "AGE-SECRET-KEY-1F9", "MIIEvQ", "hunter2"];
 /// Rules whose cases need more than files, or large ones; they have tests of their own here.
-const WITH_GIT: [&str; 8] = ["KV116", "KV117", "KV209", "KV303", "KV325", "KV326", "KV327", "KV401"];
+const WITH_GIT: [&str; 9] = ["KV116", "KV117", "KV209", "KV303", "KV325", "KV326", "KV327", "KV329", "KV401"];
 
 fn secret(value: &str) -> String {
     format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\nstringData:\n  password: {value}\n")
@@ -279,6 +279,35 @@ fn a_replaced_data_key_is_told() {
 }
 
 /// A kustomization whose transformer checks this.
+#[test]
+fn another_selection_is_told_against_a_base() {
+    let sandbox = repository();
+    git(&sandbox, "branch base");
+    let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
+    sandbox.write("sealed.yaml", sealed.replace("^(data|stringData)$", "^(password)$"));
+    assert!(ids(&found(&sandbox, &["--base", "base"])).contains(&"KV329"));
+    sandbox.write("sealed.yaml", sealed);
+    assert!(!ids(&found(&sandbox, &["--base", "base"])).contains(&"KV329"));
+}
+
+#[test]
+fn what_no_command_mends_is_left_alone() {
+    let sandbox = repository();
+    let sealed = String::from_utf8(sandbox.read("sealed.yaml")).unwrap();
+    let before = sealed.replace("^(data|stringData)$", "^(data)$").replace("stringData:\n", "stringData:\n  open: hunter2-open\n");
+    let values = "extra:\n  - apiVersion: v1\n    kind: Secret\n    metadata: {name: a}\n    stringData: {a: hunter2-a}\n";
+    let template = "{{ if .x }}\nkind: Secret\nstringData:\n  a: hunter2-a\n{{ end }}\n";
+    for (name, text) in [("sealed.yaml", before.as_str()), ("values.yaml", values), ("t.yaml", template)] {
+        sandbox.write(name, text);
+    }
+    sandbox.write("fine.yaml", secret("hunter2-fine"));
+    let done = sandbox.kveil(["check", "--fix", "--level", "error"]).run();
+    assert_eq!(done.code, 1, "{done:?}");
+    let text = |name: &str| String::from_utf8(sandbox.read(name)).unwrap();
+    assert!(text("fine.yaml").contains("ENC["));
+    assert_eq!((text("sealed.yaml"), text("values.yaml"), text("t.yaml")), (before, values.to_owned(), template.to_owned()));
+}
+
 fn kustomization(integrity: &str) -> String {
     let config = format!("apiVersion: kveil.dev/v1\n      kind: Decrypt\n      metadata: {{name: decrypt}}\n      integrity: {integrity}");
     format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\ntransformers:\n  - |-\n      {config}\n")

@@ -379,6 +379,32 @@ fn one_side_encrypts_what_the_other_changes_in_clear() {
     assert!(!repository.text("secret.yaml").contains("hunter2"));
 }
 
+/// Who has no key can't learn from a merge's result which of his guesses are right.
+#[test]
+fn guesses_in_clear_get_no_answer_from_a_merge() {
+    let repository = Repository::new();
+    repository.git("git checkout -qb theirs && kveil decrypt -i secret.yaml && git commit -qam guesses");
+    repository.git("git checkout -q main");
+    let before = repository.text("secret.yaml");
+    repository.commit(&with(&[TOKEN]), "changed");
+    let said = repository.sandbox.shell("git merge -q theirs -m merged").run().err;
+    assert!(said.contains("theirs put into clear what was encrypted: the result has a new data key"), "{said}");
+    assert_eq!(repository.decrypted("secret.yaml"), with(&[TOKEN]));
+    let after = repository.text("secret.yaml");
+    let tokens = |text: &str| text.split("ENC[").skip(1).map(|token| token.split(']').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert!(tokens(&before).iter().all(|token| !after.contains(token)), "a right guess keeps its ciphertext:\n{after}");
+}
+
+#[test]
+fn another_selection_is_told() {
+    let repository = Repository::new();
+    repository.git("git checkout -qb theirs && sed -i.bak 's/encrypted_regex: .*/encrypted_regex: ^(data|stringData|more)$/' secret.yaml && rm secret.yaml.bak && git commit -qam other");
+    repository.git("git checkout -q main");
+    repository.commit(&with(&[TOKEN]), "changed");
+    let said = repository.sandbox.shell("git merge -q theirs -m merged").run().err;
+    assert!(said.contains("theirs changed which values are encrypted: encrypted_regex ^(data|stringData|more)$"), "{said}");
+}
+
 const MANY: &str = "\
 apiVersion: v1
 kind: Secret

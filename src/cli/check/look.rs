@@ -203,7 +203,7 @@ impl<'a> Look<'a> {
                 findings.push(review::new_ignores(subject.name, before - ignores.len(), base.revision));
             }
             findings.extend(integrity::weaker(old.as_deref(), subject.name, subject.text, base.revision));
-            findings.extend(old.and_then(|old| replaced(&old, subject, base.revision)));
+            findings.extend(old.iter().flat_map(|old| reviewed(old, subject, base.revision)));
         }
         let ignored = ignore::apply(&ignores, &mut findings);
         let today = self.reader.as_ref().and_then(|reader| reader.today(subject, data_key.as_ref()));
@@ -329,10 +329,14 @@ pub fn is_template(name: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|ending| file.contains(ending)) || [".tpl", ".gotmpl"].iter().any(|ending| file.ends_with(ending))
 }
 
-fn replaced(old: &str, new: &Subject<'_>, revision: &str) -> Option<Finding> {
-    new.encrypted.as_ref()?;
+/// What a change did to an encrypted file without saying so.
+fn reviewed(old: &str, new: &Subject<'_>, revision: &str) -> Vec<Finding> {
+    if new.encrypted.is_none() {
+        return Vec::new();
+    }
     let document = read(new.name, old);
     let policy = Policy::default();
     let about = About { config: None, rule: None, left_decrypted: false, policy: &policy };
-    review::data_key(&Subject::new(new.name, old, document.as_ref(), about), new, revision)
+    let old = Subject::new(new.name, old, document.as_ref(), about);
+    [review::data_key, review::selection].iter().filter_map(|look| look(&old, new, revision)).collect()
 }

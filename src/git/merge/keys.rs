@@ -7,7 +7,7 @@ use super::weave::Side;
 use crate::datakey::{self, DataKey, rewrap};
 use crate::document::resolve::Type;
 use crate::error::{Error, Kind, Result};
-use crate::metadata::{self, Group, Metadata};
+use crate::metadata::{self, Group, Metadata, SelectorKind};
 use crate::pipeline::next::Opened;
 use crate::recipient::{Identities, RecipientSpec, kind_by_field};
 
@@ -51,16 +51,24 @@ pub(super) struct Sides<'o, 't> {
 pub(super) fn settle(sides: Sides<'_, '_>, now: &str, wrapping: &Wrapping<'_>) -> Result<Settled> {
     match (sides.ours, sides.theirs) {
         (Some(ours), Some(theirs)) => both((sides.base, sides.before), ours, theirs, now, wrapping),
-        (Some(only), None) => Ok(alone(Side::Ours, only, now)),
-        (None, Some(only)) => Ok(alone(Side::Theirs, only, now)),
+        (Some(only), None) => alone(Side::Ours, only, sides.before.is_some(), now, wrapping),
+        (None, Some(only)) => alone(Side::Theirs, only, sides.before.is_some(), now, wrapping),
         (None, None) => Err(Error::new(Kind::Generic, "no side is encrypted")),
     }
 }
 
-fn alone(anchor: Side, only: &Opened<'_>, now: &str) -> Settled {
+/// Only one side is encrypted. If the ancestor `was`, too, what the other has in clear may be guesses, of which the right ones
+/// would keep their ciphertext: everything is encrypted anew.
+fn alone(anchor: Side, only: &Opened<'_>, was: bool, now: &str, wrapping: &Wrapping<'_>) -> Result<Settled> {
     let (side, other) = if anchor == Side::Ours { ("ours", "theirs") } else { ("theirs", "ours") };
-    let note = format!("only {side} is encrypted: what {other} has in clear is encrypted for its recipients");
-    Settled { anchor, metadata: Metadata { last_modified: now.to_owned(), ..only.metadata.clone() }, data_key: None, notes: vec![note] }
+    let mut notes = vec![format!("only {side} is encrypted: what {other} has in clear is encrypted for its recipients")];
+    let metadata = Metadata { last_modified: now.to_owned(), ..only.metadata.clone() };
+    if !was {
+        return Ok(Settled { anchor, metadata, data_key: None, notes });
+    }
+    notes.push(format!("{other} put into clear what was encrypted: the result has a new data key, and values of {other} are known to others"));
+    let (metadata, data_key) = renewed(metadata, &rewrap::recipients(&only.metadata), wrapping)?;
+    Ok(Settled { anchor, metadata, data_key, notes })
 }
 
 /// Of the ancestor: what was opened, and its block.
@@ -74,6 +82,11 @@ fn both((base, before): Before<'_, '_>, ours: &Opened<'_>, theirs: &Opened<'_>, 
     let metadata = fields(before, &first.metadata, &second.metadata, now)?;
     let wanted = recipients(before, &first.metadata, &second.metadata)?;
     let knew = if same_key { joined(&first.metadata, &second.metadata) } else { rewrap::recipients(&first.metadata) };
+    if metadata.selector() != ours.metadata.selector() {
+        let rule = |(kind, text): (SelectorKind, &str)| format!("{} {text}", kind.name());
+        let (new, old) = (rule(metadata.selector()), rule(ours.metadata.selector()));
+        notes.push(format!("theirs changed which values are encrypted: {new}, before {old}; no MAC covers that, look whether it is meant"));
+    }
     let gone = missing(&knew, &wanted);
     if !gone.is_empty() {
         notes.push(format!("{} went on one side: the result has a new data key", names(&gone)));
