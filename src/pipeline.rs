@@ -224,7 +224,9 @@ pub fn decrypt_as(
         steps => steps,
     };
     let trees = reading.trees(&document)?;
-    Ok(decrypt::Opened { text: print(&trees, steps.as_deref(), wanted)?, notes: reading.notes })
+    let left_out = refuse_several(&trees, wanted.format).err().filter(|_| steps.is_none());
+    let notes = reading.notes.into_iter().chain(left_out.map(|error| format!("{}: the first is shown", error.message)));
+    Ok(decrypt::Opened { text: print(&trees, steps.as_deref(), wanted)?, notes: notes.collect() })
 }
 
 /// A plain file, part of it or all in another format.
@@ -260,12 +262,23 @@ pub fn trees(text: &str, format: &dyn Format) -> Result<Vec<Value>> {
     document.parts.iter().map(|part| value_of_part(&document, part.root)).collect()
 }
 
+/// Only YAML has a place for a second document.
+fn refuse_several(trees: &[Value], format: &dyn Format) -> Result<()> {
+    if trees.len() < 2 || format.name() == "yaml" {
+        return Ok(());
+    }
+    let message = format!("{} holds one document, and the file has {}", format.name(), trees.len());
+    Err(Error::new(Kind::Emit, message).hint("split the file, or keep it YAML"))
+}
+
 /// Reads what was printed from `trees`, with the values they have. An error there has a key path, and no position: that
 /// of the printed text says nothing to anyone.
 ///
 /// # Errors
-/// Values that the format has no form for, such as two of one key.
+/// Values that the format has no form for, such as two of one key; `Emit` (4) for several documents where there is room
+/// for one, which genuine sops drops under a MAC that then fails.
 pub fn read_printed<'t>(text: &'t str, trees: &[Value], format: &'static dyn Format) -> Result<Document<'t>> {
+    refuse_several(trees, format)?;
     let mut document = format.parse_plain(text).map_err(|error| {
         let name = format.name();
         Error { position: None, ..error }.hint(format!("it was read, but doesn't fit {name}: correct it, or keep its own format"))

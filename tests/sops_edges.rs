@@ -229,6 +229,31 @@ fn set_and_unset_make_another_format_of_a_file_as_genuine_sops_does() {
 }
 
 #[test]
+fn documents_that_another_format_has_no_place_for_are_not_lost_unseen() {
+    let Some(sandbox) = genuine("f.yaml", b"a: 1\n---\nb: 2\n") else { return };
+    sandbox.write("p.yaml", "a: 1\n---\nb: 2\n");
+    let before = sandbox.read("f.yaml");
+    for format in ["json", "dotenv"] {
+        // Genuine sops writes one document under the MAC of both.
+        let broken = sandbox.genuine(["encrypt", "--age", RECIPIENT_1, "--output-type", format, "p.yaml"]).expect("it is there").run().ok();
+        sandbox.write("broken", broken);
+        assert_eq!(sandbox.genuine(["decrypt", "--input-type", format, "broken"]).expect("it is there").run().code, 51);
+        for call in [
+            sandbox.sops(["encrypt", "--age", RECIPIENT_1, "--output-type", format, "p.yaml"]),
+            sandbox.sops(["rotate", "-i", "--output-type", format, "f.yaml"]),
+            sandbox.sops(["set", "--output-type", format, "f.yaml", "[\"a\"]", "2"]),
+        ] {
+            assert!(call.run().refused(4).contains("holds one document, and the file has 2"));
+        }
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["decrypt", "--output-type", format, "f.yaml"], "");
+        assert_eq!((ours.code, ours.out, ours.err), (0, theirs.out, theirs.err));
+        let shown = sandbox.kveil(["decrypt", "--output-type", format, "f.yaml"]).run();
+        assert!(shown.code == 0 && shown.err.contains("holds one document, and the file has 2: the first is shown"), "{}", shown.err);
+    }
+    assert_eq!(sandbox.read("f.yaml"), before);
+}
+
+#[test]
 fn a_key_twice_in_json_is_no_reason_not_to_open_a_file() {
     let Some(sandbox) = genuine("f.json", b"{\"a\":1,\"b\":{\"x\":\"1\",\"x\":\"2\"},\"c\":\"3\",\"a\":2}\n") else { return };
     sandbox.write(".sops.yaml", format!("creation_rules:\n- age: {RECIPIENT_1},{RECIPIENT_2}\n"));

@@ -82,13 +82,12 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         }
         Ok(after)
     };
-    let sealed = match to.name() == format.name() {
-        true => next::reseal_read(&opened, &plain, read, &clock::now())?,
-        false => {
-            let trees = pipeline::trees(read()?.source, format)?;
-            let printed = Zeroizing::new(to.print(&trees, flags.common.indent()?)?);
-            next::reseal_converted(&opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now())?
-        }
+    let sealed = if to.name() == format.name() {
+        next::reseal_read(&opened, &plain, read, &clock::now())?
+    } else {
+        let trees = pipeline::trees(read()?.source, format)?;
+        let printed = Zeroizing::new(to.print(&trees, flags.common.indent()?)?);
+        next::reseal_converted(&opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now())?
     };
     match () {
         () if *sealed == *text => return Ok(()),
