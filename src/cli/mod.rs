@@ -165,6 +165,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let verbose = args.iter().any(|arg| arg == "--verbose" || arg == "-verbose" || arg == "-v");
     let context = Context::of_process(&program, verbose);
     crate::source::platform::forbid_core_dumps();
+    crate::source::signals::end_at_a_panic(report::bug);
     match dispatch(&context, args) {
         Ok(()) => 0,
         Err(Ended::Shown(code)) => code,

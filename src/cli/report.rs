@@ -92,6 +92,11 @@ pub fn error(context: &Context, error: &Error) {
     }
 }
 
+/// Says that the program itself failed, whatever it was called for.
+pub fn bug(what: &str) {
+    to_stderr(&format!("error: {}", printable(what)));
+}
+
 /// A file that errors are added to; none if it can't be opened, as there is no one to tell then.
 pub fn log(path: &Path) -> Option<File> {
     platform::private().append(true).create(true).open(path).ok()

@@ -1,10 +1,11 @@
 //! What a signal does while plaintext or half-written files are on disk: they are removed first, or the program that
-//! was started gets the signal instead.
+//! was started gets the signal instead. A panic removes them, too.
 
+use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::{platform, private};
@@ -24,7 +25,10 @@ static REACTION: Mutex<Reaction> = Mutex::new(Reaction::End);
 /// The exit code in place of 128 + the signal's number; 0 for none.
 static CODE: AtomicU8 = AtomicU8::new(0);
 
-/// How long a program that was asked to end is waited for.
+/// The exit code after a panic, as everywhere in Rust.
+const PANICKED: i32 = 101;
+
+/// How long a program that was asked to end is waited for, and a thread that makes a file when another one panics.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ends with this code after a signal.
@@ -134,7 +138,12 @@ fn end(id: u32) {
 
 /// Removes what is noted. Nothing can be made any more then: other threads wait for the end.
 fn clean_up() {
-    let Ok(mut pending) = PENDING.lock() else { return };
+    if let Ok(pending) = PENDING.lock() {
+        remove(pending);
+    }
+}
+
+fn remove(mut pending: MutexGuard<'_, Vec<PathBuf>>) {
     for path in pending.drain(..) {
         if path.is_dir() {
             private::wipe(&path);
@@ -143,4 +152,75 @@ fn clean_up() {
         }
     }
     std::mem::forget(pending);
+}
+
+/// Ends the process at the first panic, on whatever thread, and removes what is noted before that: the program is built
+/// without unwinding, so nothing is dropped. `say` gets one line for people. It has no text that was put together, which
+/// may hold a piece of a file; with `RUST_BACKTRACE` all of it is shown, in Rust's own way.
+pub fn end_at_a_panic(say: fn(&str)) {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Some(pending) = noted_within(PATIENCE) {
+            remove(pending);
+        }
+        match std::env::var_os("RUST_BACKTRACE") {
+            Some(_) => usual(panic),
+            None => say(&bug(panic)),
+        }
+        std::process::exit(PANICKED);
+    }));
+}
+
+/// What is noted. The thread that panicked may hold the lock itself, so this doesn't wait for ever.
+fn noted_within(patience: Duration) -> Option<MutexGuard<'static, Vec<PathBuf>>> {
+    let start = Instant::now();
+    loop {
+        match PENDING.try_lock() {
+            Ok(pending) => return Some(pending),
+            Err(TryLockError::Poisoned(pending)) => return Some(pending.into_inner()),
+            Err(TryLockError::WouldBlock) if start.elapsed() > patience => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+/// Where it was, and what a text without holes says about it.
+fn bug(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let said = panic.payload().downcast_ref::<&str>().map_or_else(String::new, |text| format!(" ({text})"));
+    format!("a bug of kveil, at {place}{said}: please report it with this line")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::private::{Places, Private};
+    use std::ffi::OsStr;
+
+    /// Where the process that panics works.
+    const PLACE: &str = "KVEIL_TEST_PANICS_IN";
+
+    /// Not a test of its own: what the process does that the next test starts.
+    #[test]
+    fn panics_on_another_thread() {
+        let Some(place) = std::env::var_os(PLACE) else { return };
+        end_at_a_panic(|line| eprintln!("said: {line}"));
+        let private = Private::create(&Places { named: Some(place.into()), runtime: None }).unwrap();
+        private.write(OsStr::new("a.yaml"), b"hunter2").unwrap();
+        let value = String::from("hunter2");
+        let _ = std::thread::spawn(move || panic!("not a number: {value}")).join();
+        unreachable!("the process ends before a thread that panics is joined");
+    }
+
+    #[test]
+    fn a_panic_leaves_no_plaintext_and_ends_the_process() {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let command = command.args(["--exact", "--nocapture", "source::signals::tests::panics_on_another_thread"]);
+        let done = command.env(PLACE, place.path()).env_remove("RUST_BACKTRACE").output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(PANICKED), "{said}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "something was left");
+        assert!(said.contains("said: a bug of kveil, at src/source/signals.rs:") && !said.contains("hunter2"), "{said}");
+    }
 }
