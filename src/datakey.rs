@@ -40,7 +40,7 @@ impl DataKey {
     }
 
     /// The data key of these bytes; none if there are too few or too many.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<DataKey> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<DataKey> {
         let bytes: &[u8; LENGTH] = bytes.try_into().ok()?;
         Some(DataKey(Zeroizing::new(*bytes)))
     }

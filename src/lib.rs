@@ -8,27 +8,12 @@
 //!
 //! Non-goals: kveil doesn't store keys, doesn't talk to a cluster, and doesn't hide key names, sizes or recipients.
 
-pub mod error;
-pub mod secret;
+pub use kveil_engine::{
+    config, datakey, document, error, kubernetes, metadata, pattern, pipeline, placeholders, recipient, seal, secret, select, shamir,
+    variables,
+};
 
 pub mod source;
-
-pub mod document;
-
-pub mod config;
-pub mod kubernetes;
-pub mod pattern;
-pub mod select;
-
-pub mod datakey;
-pub mod metadata;
-pub mod recipient;
-pub mod shamir;
-
-pub mod pipeline;
-pub mod placeholders;
-pub mod seal;
-pub mod variables;
 
 pub mod git;
 pub mod tree;

@@ -138,7 +138,7 @@ pub fn decrypt_text(
 }
 
 /// Text that can't be read is an input error of encrypt; decrypt has 1 for it, as genuine sops.
-pub(crate) fn as_generic(mut error: Error) -> Error {
+pub fn as_generic(mut error: Error) -> Error {
     if matches!(error.kind, Kind::Unreadable | Kind::EncryptTree | Kind::Empty) {
         error.kind = Kind::Generic;
     }

@@ -24,6 +24,8 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
 ];
 /// `seal` stands on nearly all of these, and on nothing that reads or writes files.
 const SEAL: [&str; 8] = ["error", "secret", "document", "pattern", "metadata", "select", "datakey", "recipient"];
+/// What a crate begins with: the program, the library, and the engine, which is compiled for speed where the rest is for size.
+const CRATES: [&str; 3] = ["main", "lib", "engine"];
 /// The part of `deploy` that may read, write and run; the rest of it is given texts.
 const DEPLOY_IO: &str = "deploy/build";
 /// Rooms that `cli` calls, and that never call back.
@@ -119,7 +121,7 @@ fn rooms_import_only_what_stands_before_them() {
     let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.into_iter().chain([("seal", SEAL.as_slice())]).collect();
     for source in sources() {
         let room = source.room().to_owned();
-        if room == "main" || room == "lib" {
+        if CRATES.contains(&room.as_str()) {
             continue;
         }
         let code: String = source.lines().map(|(_, line)| format!("{line}\n")).collect();
@@ -277,7 +279,7 @@ fn every_module_is_compiled() {
     for source in sources() {
         let path = Path::new(&source.name);
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if ["main", "lib", "mod"].contains(&name.as_str()) {
+        if name == "mod" || CRATES.contains(&name.as_str()) {
             continue;
         }
         // Its parent, or a neighbour that names it by its path.
@@ -289,6 +291,22 @@ fn every_module_is_compiled() {
         }
     }
     tell("files that nothing compiles", &forgotten);
+}
+
+/// A room belongs to one crate, and the library passes on the whole engine.
+#[test]
+fn the_library_has_the_rooms_of_the_engine() {
+    let rooms = |file: &str| -> BTreeSet<String> {
+        read(file).lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()
+    };
+    let library = read("lib.rs");
+    let passed_on: BTreeSet<String> = library
+        .split_once("pub use kveil_engine::{")
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map(|(names, _)| names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+        .unwrap_or_default();
+    assert_eq!(passed_on, rooms("engine.rs"));
+    assert!(rooms("lib.rs").is_disjoint(&passed_on));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn keys(config: &Config, rule: usize) -> Vec<Vec<String>> {
 }
 
 fn vector(name: &str) -> String {
-    let path = format!("{}/testdata/config/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../testdata/config/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

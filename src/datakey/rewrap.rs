@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn recipient(key: usize) -> RecipientSpec {
-        let file = std::fs::read_to_string(format!("testdata/recipients/age{key}.txt")).unwrap();
+        let file = std::fs::read_to_string(format!("../testdata/recipients/age{key}.txt")).unwrap();
         RecipientSpec { kind: "age", text: age::recipient_of(file.lines().last().unwrap()).unwrap(), extra: Vec::new() }
     }
 

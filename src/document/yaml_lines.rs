@@ -539,7 +539,7 @@ mod tests {
 
     fn corpus() -> Vec<(String, String)> {
         let mut found = Vec::new();
-        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"), &mut found);
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata"), &mut found);
         found.sort();
         found
     }

@@ -328,13 +328,13 @@ mod tests {
     const NOW: &str = "2030-01-01T00:00:00Z";
 
     fn identities() -> Identities {
-        let keys = ["age1", "age2", "age3"].map(|name| std::fs::read_to_string(format!("testdata/recipients/{name}.txt")).unwrap());
+        let keys = ["age1", "age2", "age3"].map(|name| std::fs::read_to_string(format!("../testdata/recipients/{name}.txt")).unwrap());
         Identities::new(Environment::fixed([("SOPS_AGE_KEY", keys.concat())]))
     }
 
     /// Genuine files that open with age.
     fn genuine() -> Vec<(String, &'static dyn Format, String)> {
-        let cases = std::fs::read_dir("testdata/sops/3.13.3").unwrap().map(|case| case.unwrap().path());
+        let cases = std::fs::read_dir("../testdata/sops/3.13.3").unwrap().map(|case| case.unwrap().path());
         let files = cases.filter(|case| !case.join("expected.txt").exists()).flat_map(|case| std::fs::read_dir(case).unwrap());
         let files = files.map(|file| file.unwrap().path()).filter(|path| path.file_stem().is_some_and(|stem| stem == "encrypted"));
         files

@@ -124,12 +124,12 @@ mod tests {
     const SECRET: &str = "stringData:\n  a: one\n  b: 'two'\n  c: |\n    three\n";
 
     fn identities() -> Identities {
-        let text = std::fs::read_to_string("testdata/recipients/age1.txt").unwrap();
+        let text = std::fs::read_to_string("../testdata/recipients/age1.txt").unwrap();
         Identities::new(Environment::fixed([("SOPS_AGE_KEY", text)]))
     }
 
     fn recipient(key: usize) -> RecipientSpec {
-        let file = std::fs::read_to_string(format!("testdata/recipients/age{key}.txt")).unwrap();
+        let file = std::fs::read_to_string(format!("../testdata/recipients/age{key}.txt")).unwrap();
         RecipientSpec { kind: "age", text: age::recipient_of(file.lines().last().unwrap()).unwrap(), extra: Vec::new() }
     }
 
