@@ -224,11 +224,7 @@ impl Repository {
         let mut doubtful: Vec<&mut Encrypted> = files.iter_mut().filter(|file| file.cr).collect();
         for some in doubtful.chunks_mut(MANY) {
             let mut command: Vec<OsString> = ["ls-files", "--eol", "-z", "--"].map(OsString::from).to_vec();
-            command.extend(some.iter().map(|file| {
-                let mut literal = OsString::from(":(top,literal)");
-                literal.push(&file.path);
-                literal
-            }));
+            command.extend(some.iter().map(|file| file.path.clone().into_os_string()));
             let output = self.run(&command, None)?;
             if !output.status.success() {
                 return Err(trouble(&output, &self.top));
