@@ -145,6 +145,8 @@ fn what_is_wrong_with_a_file_stops_the_build() {
     assert!(said.contains("nowhere: no such directory"), "{said}");
     assert!(build(&sandbox, "plain").refused(100).contains("it holds no kustomization"));
     assert!(build(&sandbox, "over -- -o out.yaml").refused(8).contains("past the guard"));
+    assert!(build(&sandbox, "over/kustomization.yaml").refused(100).contains("name the folder"));
+    assert!(build(&sandbox, "over --enable-helm").refused(1).contains("kveil build DIR -- --enable-helm"));
 }
 
 #[test]
@@ -306,12 +308,17 @@ fn kustomizes_own_plugins_are_given_their_files_in_clear() {
     // In a folder, in one file with another: their paths are taken from the kustomization that lists the folder.
     let map = builtin("ConfigMapGenerator", "files: [note.txt]\n").replace("name: x", "name: y");
     let both = format!("{generator}---\n{map}");
-    let folder =
-        [("kustomization.yaml", "generators: [g]\n"), ("g/kustomization.yaml", "resources: [g.yaml]\n"), ("g/g.yaml", &both), ("note.txt", "n")];
+    let folder = [
+        ("kustomization.yaml", "generators: [g]\n"),
+        ("g/kustomization.yaml", "resources: [g.yaml]\n"),
+        ("g/g.yaml", &both),
+        ("note.txt", "n"),
+    ];
     assert_as_in_clear(&[&secrets[..], &folder].concat(), &sealed, &[], "");
     let patch = SECRET.replace("alice", "carol");
     let operation = "- {op: replace, path: /stringData/user, value: dave}\n";
-    let replacement = "source: {kind: Secret, fieldPath: stringData.user}\ntargets:\n- select: {kind: ConfigMap}\n  fieldPaths: [data.user]\n";
+    let replacement =
+        "source: {kind: Secret, fieldPath: stringData.user}\ntargets:\n- select: {kind: ConfigMap}\n  fieldPaths: [data.user]\n";
     let target = "target: {version: v1, kind: Secret, name: db}\n";
     let cases = [
         ("PatchTransformer", format!("path: p.yaml\n{target}"), &*patch, true),
@@ -339,7 +346,8 @@ fn charts_are_whole_whoever_ignores_them() {
     if sandbox().is_none() || tool("helm3").is_none() {
         return;
     }
-    let template = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: '{{ .Values.p }}', l: '{{ .Files.Get \"linked.txt\" }}'}\n";
+    let template =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: '{{ .Values.p }}', l: '{{ .Files.Get \"linked.txt\" }}'}\n";
     let dependency = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-dependency}\n";
     let chart = [
         ("charts/shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n"),
@@ -358,7 +366,10 @@ fn charts_are_whole_whoever_ignores_them() {
         &[("kustomization.yaml", "helmChartInflationGenerator: [{chartName: shop, releaseName: x, values: v.yaml}]\n")],
         &[
             ("kustomization.yaml", "generators: [g.yaml]\n"),
-            ("g.yaml", "apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: x}\nname: shop\nreleaseName: x\nvaluesFile: v.yaml\n"),
+            (
+                "g.yaml",
+                "apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: x}\nname: shop\nreleaseName: x\nvaluesFile: v.yaml\n",
+            ),
         ],
     ];
     for case in cases {

@@ -187,8 +187,8 @@ fn a_signal_ends_a_step_of_the_action_and_what_it_started() {
         let mut out = String::new();
         child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         assert_eq!(status.code(), Some(143), "{mode}: {out}");
-        let commands = out.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with("::"));
-        assert!(commands && !out.contains("kind:"), "{mode}: {out}");
+        let masks = out.lines().filter(|line| line.contains("hunter2")).all(|line| line.starts_with("::add-mask::"));
+        assert!(masks && !out.contains("kind:"), "{mode}: {out}");
         let left = sandbox.shell("grep -rl hunter2 $HOME $TMPDIR || true").run().text();
         assert!(left.is_empty(), "{mode}: {left}");
         assert!(private().iter().all(|path| !std::fs::read_to_string(path.join("s.yaml")).is_ok_and(|text| text.contains("of-db"))));

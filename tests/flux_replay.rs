@@ -406,6 +406,26 @@ fn a_replay_says_what_the_steps_come_to() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+#[test]
+fn what_flux_decrypts_a_build_decrypts_and_gives_as_kustomize_gives_it_of_plain_files() {
+    let Some(kustomize) = tool("kustomize").filter(|_| tool("sops").is_some()) else { return };
+    let mut count = 0;
+    for case in CASES.iter().filter(|case| case.verdict == Decrypted && case.plain.iter().any(|(name, _)| *name == "kustomization.yaml")) {
+        let Some(sandbox) = tree(case) else { return };
+        let plain = sandbox.home().join("plain");
+        sandbox.shell(&format!("cp -r . '{}'", plain.display())).run().ok();
+        for (name, _, how) in case.files {
+            let types = how.find("--input-type").map_or("", |at| &how[at..]);
+            sandbox.genuine_shell(&format!("cd '{}' && sops --decrypt --in-place {types} '{name}'", plain.display())).unwrap().run().ok();
+        }
+        let want = sandbox.shell(&format!("{} build '{}'", kustomize.display(), plain.display())).run().text();
+        let done = sandbox.kveil(["build", "--kustomize", kustomize.to_str().unwrap()]).run();
+        assert_eq!((done.code, String::from_utf8_lossy(&done.out).into_owned()), (0, want), "{}: {}", case.name, done.err);
+        count += 1;
+    }
+    assert!(count > 5, "{count} cases");
+}
+
 /// Flux's steps by hand.
 struct Flux<'s> {
     sandbox: &'s Sandbox,

@@ -9,6 +9,8 @@ use crate::error::{Error, Kind};
 
 /// Of a value that is shown, no more than this.
 const MAX_SHOWN: usize = 40;
+/// Commands that hand flags on to another program, which it is.
+const HANDING_ON: [(&str, &str); 1] = [("build", "kustomize")];
 
 /// What is wrong with a command line; [`None`] for what isn't wrong (help), or has words of its own. `command` is what
 /// `--help` can be asked of.
@@ -25,7 +27,15 @@ pub fn refusal(why: &clap::Error, command: &str) -> Option<Error> {
     let mut error = Error::new(kind, message);
     let meant = text(why, ContextKind::SuggestedArg).or_else(|| text(why, ContextKind::SuggestedSubcommand));
     error.hints.extend(meant.map(|meant| format!("did you mean {meant}?")));
+    error.hints.extend(behind_dashes(why, command));
     Some(error.hint(format!("{command} --help shows how it is called")))
+}
+
+/// Where a flag belongs that isn't kveil's, but may be of the program that a command runs.
+fn behind_dashes(why: &clap::Error, command: &str) -> Option<String> {
+    let flag = name(why).filter(|word| why.kind() == ErrorKind::UnknownArgument && word.starts_with('-'))?;
+    let (_, program) = HANDING_ON.iter().find(|(name, _)| command.ends_with(name))?;
+    Some(format!("flags for {program} stand behind two dashes: {command} DIR -- {}", flag.split('=').next().unwrap_or(&flag)))
 }
 
 fn wrong_value(why: &clap::Error) -> Option<String> {

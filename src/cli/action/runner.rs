@@ -19,6 +19,10 @@ use crate::source::{Source, platform, signals};
 
 /// How the variables of the inputs begin.
 const INPUTS: &str = "KVEIL_ACTION_";
+/// How a command of kveil's says what went wrong; the lines after it, set in, say what to do.
+const ERROR: &str = "error: ";
+/// As many of them are in an annotation.
+const MOST_HINTS: usize = 8;
 
 /// The runner of this step.
 pub struct Runner<'c> {
@@ -209,11 +213,14 @@ impl<'c> Runner<'c> {
         Ok(Ended { code: platform::exit_code(output.status), out, said })
     }
 
-    /// Says in an annotation what a command has said first.
+    /// Says in an annotation what a command has said first, and what to do next.
     pub fn trouble(&self, what: &str, ended: &Ended) -> Error {
         let said = Zeroizing::new(String::from_utf8_lossy(&ended.said).into_owned());
-        let first = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("it failed, the log says why");
-        let _ = self.annotate(&Annotation::plain(Level::Error, &format!("kveil {what}"), first));
+        let mut lines = said.lines().skip_while(|line| !line.starts_with(ERROR));
+        let first = lines.next().and_then(|line| line.strip_prefix(ERROR)).unwrap_or("it failed, the log says why");
+        let next = lines.take_while(|line| line.starts_with(' ')).take(MOST_HINTS);
+        let text = Zeroizing::new(std::iter::once(first).chain(next).collect::<Vec<_>>().join("\n"));
+        let _ = self.annotate(&Annotation::plain(Level::Error, &format!("kveil {what}"), &text));
         Error::new(Kind::Child(ended.code), "the command failed")
     }
 

@@ -61,7 +61,12 @@ impl Closure {
     /// `NoFile` (100) if there is no kustomization, `Unreadable` (2) for one that can't be read, `Generic` (1) for a file
     /// outside of the root.
     pub fn of(start: &Path, root: Option<&Path>) -> Result<Closure> {
-        let missing = || Error::new(Kind::NoFile, "no such directory").in_file(&start.display().to_string());
+        let missing = || match start.is_file() {
+            true => {
+                Error::new(Kind::NoFile, "it is a file").in_file(&start.display().to_string()).hint("name the folder of the kustomization")
+            }
+            false => Error::new(Kind::NoFile, "no such directory").in_file(&start.display().to_string()),
+        };
         let real = std::fs::canonicalize(start).ok().filter(|folder| folder.is_dir()).ok_or_else(missing)?;
         let mut gathered = Gathered { root, files: BTreeMap::new(), folders: Vec::new() };
         gathered.refuse_outside(&real, start)?;
