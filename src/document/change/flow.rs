@@ -47,7 +47,7 @@ fn insert(document: &Document<'_>, collection: NodeId, key: Option<&str>, value:
     let writer = Writer::at(document, collection, quotes_of(document, collection, role));
     let mut entry = zeroize::Zeroizing::new(String::new());
     if let Some(key) = key {
-        writer.key(key, quotes_of(document, collection, Role::Key), &mut entry);
+        writer.key(key, &mut entry);
     }
     writer.value(value, &mut entry);
     let Some(last) = document.children(collection).last() else {
@@ -183,6 +183,8 @@ struct Writer<'d> {
     json: bool,
     colon: &'d str,
     style: Style,
+    /// The quotes of keys.
+    keys: Style,
     lines: Option<Lines>,
 }
 
@@ -190,7 +192,8 @@ impl<'d> Writer<'d> {
     fn at(document: &'d Document<'_>, collection: NodeId, style: Style) -> Writer<'d> {
         let json = document.is_json();
         let tight = json && collection != NONE && is_tight(document, collection);
-        Writer { json, colon: if tight { ":" } else { ": " }, style, lines: Lines::of(document, collection) }
+        let keys = if collection == NONE { Style::Plain } else { quotes_of(document, collection, Role::Key) };
+        Writer { json, colon: if tight { ":" } else { ": " }, style, keys, lines: Lines::of(document, collection) }
     }
 
     /// What stands between the comma and the next entry on the same line.
@@ -203,8 +206,8 @@ impl<'d> Writer<'d> {
         }
     }
 
-    fn key(&self, key: &str, style: Style, out: &mut String) {
-        self.string(key, style, out);
+    fn key(&self, key: &str, out: &mut String) {
+        self.string(key, self.keys, out);
         out.push_str(self.colon);
     }
 
@@ -239,7 +242,7 @@ impl<'d> Writer<'d> {
             let comma = if deeper.lines.is_some() || self.colon == ":" { "," } else { ", " };
             out.push_str(if any { comma } else { "" });
             out.push_str(deeper.lines.as_ref().map_or("", |lines| &lines.lead));
-            key.into_iter().for_each(|key| self.key(key, Style::Plain, out));
+            key.into_iter().for_each(|key| self.key(key, out));
             deeper.value(value, out);
             any = true;
         }
