@@ -191,7 +191,8 @@ fn files_without_objects_go_by_their_path_and_selection() {
     repository.git("kveil encrypt -i .env values.yaml notes store.p12");
     repository.commit();
     let told = repository.told(&["--level", "warning"]);
-    let expected = ["KV116 error .env PASSWORD", "KV116 error notes data", "KV116 error store.p12 data", "KV116 error values.yaml db.password"];
+    let expected =
+        ["KV116 error .env PASSWORD", "KV116 error notes data", "KV116 error store.p12 data", "KV116 error values.yaml db.password"];
     assert_eq!(told[..], expected, "{told:?}");
     // With a key the bytes as a whole are compared.
     let told = repository.told(&["--level", "warning", "--verify", "--show-equal"]);

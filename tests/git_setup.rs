@@ -141,7 +141,10 @@ fn what_a_sparse_checkout_leaves_out_keeps_its_line() {
     let sandbox = repository();
     sandbox.write("far/one.enc.yaml", SECRET);
     sandbox.write("near/two.enc.yaml", SECRET);
-    git(&sandbox, "kveil encrypt -i far/one.enc.yaml near/two.enc.yaml && git add -A && kveil git setup && git add -A && git commit -qm more");
+    git(
+        &sandbox,
+        "kveil encrypt -i far/one.enc.yaml near/two.enc.yaml && git add -A && kveil git setup && git add -A && git commit -qm more",
+    );
     let before = text(&sandbox, ".gitattributes");
     assert!(before.contains("*.enc.yaml diff=kveil"), "{before}");
     git(&sandbox, "git sparse-checkout set near && kveil git setup && kveil git setup --check");

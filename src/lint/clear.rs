@@ -21,7 +21,10 @@ pub static UNREADABLE: Rule = Rule::new("KV119", "unreadable-secret", Level::War
 pub(super) const RULES: &[&Rule] = &[&PLAINTEXT_SECRET, &LAST_APPLIED, &LEFT_DECRYPTED, &UNREADABLE];
 
 /// What to do about a Secret inside of something else.
-const APART: &str = "move the Secret into a file of its own, and encrypt that; if it was committed in clear, change the value at its source";
+const APART: &str =
+    "move the Secret into a file of its own, and encrypt that; if it was committed in clear, change the value at its source";
+/// What to do about a value in a template.
+const PASSED_IN: &str = "pass it in from an encrypted file; if it was committed in clear, change the value at its source";
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 pub(super) fn look(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
@@ -72,14 +75,19 @@ fn by_line(subject: &Subject<'_>, sheet: &mut Sheet<'_>) {
         }
         let Some(level) = judge::clear_value(&value.key, &value.text, value.encoded) else { continue };
         let message = format!("a Secret has the value of {} in clear; base64 is not encryption", value.key);
-        let finding = sheet.at(&PLAINTEXT_SECRET, value.span, message, next(subject));
+        let next = if is_template(subject.text) { PASSED_IN.to_owned() } else { next(subject) };
+        let finding = sheet.at(&PLAINTEXT_SECRET, value.span, message, next);
         (finding.level, finding.fixable) = (level, false);
     }
     let speaks = template::speaks_of_a_secret(subject.text);
-    if speaks && !subject.conflict && !subject.text.contains("{{") && !subject.text.contains("{%") {
+    if speaks && !subject.conflict && !is_template(subject.text) {
         let message = "a Secret that can't be read as a whole; it was searched line by line";
         sheet.whole(&UNREADABLE, message, "mend the file: kveil encrypt names the place");
     }
+}
+
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
 }
 
 fn secret(subject: &Subject<'_>, document: &Document<'_>, object: &Object<'_>, sheet: &mut Sheet<'_>) {

@@ -173,9 +173,9 @@ impl<'w> Walk<'w> {
                 })
                 .collect();
             drop(receive);
-            let left = self
-                .repository
-                .contents(&objects, MOST, |at, bytes| self.take(known(at).sealed.is_some(), at, bytes, &progress, |job| drop(send.send(job))));
+            let left = self.repository.contents(&objects, MOST, |at, bytes| {
+                self.take(known(at).sealed.is_some(), at, bytes, &progress, |job| drop(send.send(job)))
+            });
             drop(send);
             (left, workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect::<Vec<_>>())
         });

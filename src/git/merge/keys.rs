@@ -66,7 +66,9 @@ fn alone(anchor: Side, only: &Opened<'_>, was: bool, now: &str, wrapping: &Wrapp
     if !was {
         return Ok(Settled { anchor, metadata, data_key: None, notes });
     }
-    notes.push(format!("{other} put into clear what was encrypted: the result has a new data key, and values of {other} are known to others"));
+    notes.push(format!(
+        "{other} put into clear what was encrypted: the result has a new data key, and values of {other} are known to others"
+    ));
     let (metadata, data_key) = renewed(metadata, &rewrap::recipients(&only.metadata), wrapping)?;
     Ok(Settled { anchor, metadata, data_key, notes })
 }
