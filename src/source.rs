@@ -164,7 +164,13 @@ pub fn utf8(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
 /// # Errors
 /// `Unwritable` (3); the old file is untouched then.
 pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
-    let (target, text) = (resolve(path), text.as_ref());
+    let text = text.as_ref();
+    if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name)) {
+        // It may lead to a regular file, which belongs to whoever opened it.
+        let mut out = std::io::stdout().lock();
+        return out.write_all(text).and_then(|()| out.flush()).map_err(|why| unwritable(path, &why.to_string()));
+    }
+    let target = resolve(path);
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
         Ok(metadata) if !metadata.is_file() => write_to_device(&target, text),

@@ -120,6 +120,33 @@ mod files {
         assert!(std::fs::metadata("/dev/null").unwrap().mode() & 0o170_000 == 0o020_000);
     }
 
+    /// A build without optimisation would take minutes for all of it: there the part that is encrypted is smaller.
+    #[test]
+    fn a_file_of_200_mb_takes_a_few_times_its_size_in_memory() {
+        const LARGE: u64 = 200 << 20;
+        let sandbox = ready();
+        let large = |name: &str, size: u64| std::fs::File::create(sandbox.path(name)).and_then(|file| file.set_len(size)).unwrap();
+        let within = |size: u64, line: &str| sandbox.shell(&format!("ulimit -v {} 2>/dev/null; {line}", (1 << 20) + 15 * (size >> 10))).run();
+        large("clear.bin", LARGE);
+        assert!(within(LARGE / 4, "kveil decrypt clear.bin").refused(1).contains("clear.bin:1:1: "));
+        let size = if cfg!(debug_assertions) { LARGE / 50 } else { LARGE };
+        large("plain.bin", size);
+        let line = "kveil encrypt --output e.bin plain.bin && kveil decrypt --output d.bin e.bin && cmp d.bin plain.bin";
+        let done = within(size, line);
+        assert_eq!((done.code, std::fs::metadata(sandbox.path("d.bin")).unwrap().len()), (0, size), "{}", done.err);
+    }
+
+    #[test]
+    fn standard_output_by_its_path_keeps_what_is_before_and_behind_it() {
+        let sandbox = ready();
+        sandbox.write("e.yaml", sealed(&sandbox));
+        let line = "{ echo before; kveil decrypt --output /dev/stdout e.yaml; echo behind; } > all";
+        assert_eq!(sandbox.shell(line).run().code, 0);
+        let plain = String::from_utf8(sandbox.read("secret.yaml")).unwrap();
+        assert_eq!(String::from_utf8(sandbox.read("all")).unwrap(), format!("before\n{plain}behind\n"));
+        assert_eq!(sandbox.shell("kveil decrypt --output /dev/stdout e.yaml | cat").run().text(), plain);
+    }
+
     #[test]
     fn in_place_on_a_pipe_is_refused() {
         let sandbox = ready();

@@ -168,7 +168,7 @@ fn opened(
 
 /// A configuration with mistakes must not stop a deployment: it counts only for the layout of what is converted.
 fn indent(context: &Context, args: &Args, format: &dyn Format) -> Result<Option<usize>> {
-    if let Some(columns) = args.common.indent()? {
+    if let Some(columns) = args.common.indent(format)? {
         return Ok(Some(columns));
     }
     if args.common.config.is_none() && args.types.output_type.is_none() && args.extract.is_none() {

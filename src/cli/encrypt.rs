@@ -251,7 +251,7 @@ impl Work<'_> {
             output => output,
         };
         let trees = if same(format, output) { Vec::new() } else { pipeline::trees(&text, format)? };
-        let text = if trees.is_empty() { text } else { Zeroizing::new(output.print(&trees, self.args.common.indent()?)?) };
+        let text = if trees.is_empty() { text } else { Zeroizing::new(output.print(&trees, self.args.common.indent(output)?)?) };
         let refused = output.refuse_plain(&text);
         if target.named {
             refused.clone()?;

@@ -118,7 +118,7 @@ fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
     let format = types.input(&args.file, &text)?;
     let to = types.output_of(&args.file, format, false);
     let identities = identities::of(context, &args.common);
-    let wanted = Wanted { part: None, format: to, indent: args.common.indent()?, counts_comments: false };
+    let wanted = Wanted { part: None, format: to, indent: args.common.indent(to)?, counts_comments: false };
     let opened = pipeline::decrypt_as(&text, format, &identities, &order, false, wanted);
     identities::tell(context, &args.common, &identities);
     let opened = opened?;

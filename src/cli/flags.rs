@@ -82,13 +82,19 @@ impl Common {
         command.envs(texts.iter().filter_map(|(name, text)| Some((name, (*text)?))));
     }
 
-    /// The indentation, if one was asked for.
+    /// The columns a level in `format`, if any were asked for. What yaml.v3 can't indent by it takes for 2; -1 is sops's word
+    /// for the tab of JSON.
     ///
     /// # Errors
-    /// `Emit` (4) for a negative number, as in sops.
-    pub fn indent(&self) -> Result<Option<usize>> {
-        let number = |n: i64| usize::try_from(n).map_err(|_| Error::new(Kind::Emit, "--indent can't be negative"));
-        self.indent.map(number).transpose()
+    /// `Emit` (4) for other negative numbers, as in sops.
+    pub fn indent(&self, format: &dyn Format) -> Result<Option<usize>> {
+        let columns = self.indent.map(usize::try_from).transpose();
+        match (format.name(), columns) {
+            ("yaml", Ok(Some(columns))) => Ok(Some(if columns == 1 || columns > 9 { 2 } else { columns })),
+            (_, Ok(columns)) => Ok(columns),
+            ("json" | "binary", Err(_)) if self.indent == Some(-1) => Ok(None),
+            (_, Err(_)) => Err(Error::new(Kind::Emit, "--indent can't be negative").hint("give 2 to 9, or leave it out")),
+        }
     }
 }
 

@@ -86,7 +86,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         next::reseal_read(&opened, &plain, read, &clock::now())?
     } else {
         let trees = pipeline::trees(read()?.source, format)?;
-        let printed = Zeroizing::new(to.print(&trees, flags.common.indent()?)?);
+        let printed = Zeroizing::new(to.print(&trees, flags.common.indent(to)?)?);
         next::reseal_converted(&opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now())?
     };
     match () {

@@ -197,7 +197,7 @@ impl Work<'_> {
             next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?
         } else {
             let trees = pipeline::trees(&opened.plain, format)?;
-            let text = Zeroizing::new(to.print(&trees, args.common.indent()?)?);
+            let text = Zeroizing::new(to.print(&trees, args.common.indent(to)?)?);
             let document = pipeline::read_printed(&text, &trees, to)?;
             converted(&opened, &document, groups, threshold, &self.identities)?
         };

@@ -211,7 +211,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         None => error,
     })?;
     let (selection, because) = selection(context, asked.selectors.chosen()?, rule, document)?;
-    let indent = match asked.common.indent()? {
+    let indent = match asked.common.indent(document.format)? {
         Some(columns) => Some(columns),
         None => found.and_then(|found| stored_indent(&found.config, document)),
     };

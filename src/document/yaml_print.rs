@@ -8,12 +8,8 @@ use crate::error::{Error, Kind, Result};
 /// Documents joined by `---`, with `step` columns a level.
 ///
 /// # Errors
-/// `Emit` (4) for a comment that isn't UTF-8, which has no other form; `Unreadable` (2) for an indentation that YAML can't
-/// have.
+/// `Emit` (4) for a comment that isn't UTF-8, which has no other form.
 pub(super) fn documents(documents: &[Value], step: usize) -> Result<String> {
-    if step == 1 || step > 9 {
-        return Err(Error::new(Kind::Unreadable, "an indentation of 2 to 9 is expected for YAML"));
-    }
     documents.iter().try_for_each(refuse_bytes)?;
     let mut out = String::new();
     for (at, document) in documents.iter().enumerate() {
