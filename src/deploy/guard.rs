@@ -13,7 +13,8 @@ use crate::seal::value::Token;
 pub const ALLOW: &str = "kveil.dev/allow-encrypted";
 /// Fields whose strings may hold whole files.
 const HOLDERS: [&str; 3] = ["data", "binaryData", "stringData"];
-const TOKEN: &[u8] = b"ENC[AES256_GCM,";
+/// How ciphertext begins.
+pub const TOKEN: &[u8] = b"ENC[AES256_GCM,";
 
 /// What the guard found.
 #[derive(Default)]

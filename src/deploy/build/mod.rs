@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
+use crate::deploy::guard;
 use crate::document::{Format, format_by_text};
 use crate::error::{Error, Kind, Result};
 use crate::recipient::{Environment, Identities};
@@ -60,6 +61,21 @@ pub fn copy(closure: &Closure, piece: &Piece, private: &Private, opening: &Openi
     let (plain, notes) = opening.open(text, format).map_err(|error| error.in_file(&name))?;
     private.write(inside.as_os_str(), &format.plain_bytes(&plain)).map_err(full)?;
     Ok(notes.into_iter().map(|note| format!("{name}: {note}")).collect())
+}
+
+/// The files of a closure that hold ciphertext and were copied as they are, with what is wrong about each.
+pub fn copied_sealed(closure: &Closure) -> Vec<String> {
+    let sealed = closure.pieces.iter().filter(|piece| source::holds(&piece.path, guard::TOKEN).unwrap_or(false));
+    let what = |piece: &Piece| {
+        let text = Source::File(piece.path.clone()).read().ok()?;
+        let why = match format_by_text(&text) {
+            None => "holds ciphertext, and no sops block to open it by: take the file from its last good version",
+            Some(_) if !piece.may_open => "is encrypted, and stands where encrypted files aren't opened: move its values into a Secret",
+            Some(_) => return None,
+        };
+        Some(format!("{} {why}", closure.inside(&piece.path).display()))
+    };
+    sealed.filter_map(what).collect()
 }
 
 fn full(error: Error) -> Error {
