@@ -181,6 +181,21 @@ fn annotations_come_by_themselves_in_actions() {
 }
 
 #[test]
+fn services_get_paths_from_the_top_of_the_repository() {
+    let sandbox = repository();
+    sandbox.write("deep/er/a.yaml", secret("hunter2"));
+    let run = |format: &str, what: &str| {
+        let line = format!("cd deep && kveil check --level error --format {format} {what}");
+        String::from_utf8(sandbox.shell(&line).run().out).unwrap()
+    };
+    for what in ["", "er/a.yaml", "../deep/er"] {
+        assert!(run("github", what).starts_with("::error file=deep/er/a.yaml,line=6,"), "{}", run("github", what));
+        assert!(run("sarif", what).contains(r#""uri":"deep/er/a.yaml""#), "{}", run("sarif", what));
+    }
+    assert!(run("text", "er/a.yaml").starts_with("er/a.yaml:6:13: error"), "{}", run("text", "er/a.yaml"));
+}
+
+#[test]
 fn a_baseline_leaves_out_what_was_there() {
     let sandbox = Sandbox::new();
     sandbox.write("old.yaml", secret("hunter2"));

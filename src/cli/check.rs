@@ -15,6 +15,7 @@ use super::context::Context;
 use super::flags::{Common, DecryptionOrder};
 use super::paths::{Mode, Paths, Targets};
 use super::report;
+use crate::config::cleaned;
 use crate::deploy::actions::commands;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
@@ -210,10 +211,13 @@ fn lint_count(bare: usize) -> String {
 }
 
 fn tell(context: &Context, args: &Args, checked: Checked) -> Result<()> {
-    let Checked { report, errors } = checked;
+    let Checked { mut report, errors } = checked;
     let actions = context.environment.var("GITHUB_ACTIONS").is_some_and(|value| value == "true");
     let wanted = args.format.as_deref().unwrap_or(if actions { "github" } else { "text" });
     if let Some(form) = FORMS.iter().find(|form| form.name == wanted) {
+        if form.of_repository {
+            report.findings.iter_mut().for_each(|finding| finding.file = from_top(context, &finding.file));
+        }
         report::data(written(form, &report, actions)?.as_bytes())?;
     }
     report::note(context, &report.summary());
@@ -228,6 +232,16 @@ fn tell(context: &Context, args: &Args, checked: Checked) -> Result<()> {
         return Err(Error::new(Kind::Found, "something was found"));
     }
     Ok(())
+}
+
+/// A file as it is called at git's top level: services that show findings beside the lines know no other directory.
+fn from_top(context: &Context, name: &str) -> String {
+    let inside = || {
+        let top = context.directory.ancestors().find(|folder| folder.join(".git").exists())?;
+        let path = cleaned(&context.directory.join(name));
+        Some(path.strip_prefix(top).ok()?.display().to_string())
+    };
+    Some(name).filter(|name| !name.is_empty()).and_then(|_| inside()).unwrap_or_else(|| name.to_owned())
 }
 
 /// In Actions the runner reads what is printed: names at the start of a line must not be commands to it.

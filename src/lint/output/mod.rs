@@ -45,14 +45,16 @@ pub struct Form {
     pub name: &'static str,
     /// Writes a report.
     pub write: fn(&Report) -> String,
+    /// Whether files are named from the top of the repository, wherever the check ran.
+    pub of_repository: bool,
 }
 
 /// All forms.
 pub static FORMS: &[Form] = &[
-    Form { name: "text", write: text::write },
-    Form { name: "json", write: json::write },
-    Form { name: "sarif", write: sarif::write },
-    Form { name: "github", write: github::write },
+    Form { name: "text", write: text::write, of_repository: false },
+    Form { name: "json", write: json::write, of_repository: false },
+    Form { name: "sarif", write: sarif::write, of_repository: true },
+    Form { name: "github", write: github::write, of_repository: true },
 ];
 
 /// Characters that move a cursor or turn the direction of text, written as JSON has them: they stand within strings only.
