@@ -69,7 +69,7 @@ pub fn threshold(groups: usize, asked: Option<usize>) -> Result<Option<usize>> {
 /// `Generic` (1): see [`threshold`]; an empty group; a recipient that can't be wrapped for.
 pub fn wrap(data_key: &DataKey, groups: &[Vec<RecipientSpec>], asked: Option<usize>, identities: &Identities) -> Result<Vec<Group>> {
     if let Some(empty) = groups.iter().position(Vec::is_empty) {
-        return Err(Error::new(Kind::Generic, format!("key group {} has no recipient", empty + 1)));
+        return Err(Error::new(Kind::Generic, format!("empty key group provided: key group {} has no recipient", empty + 1)));
     }
     let Some(threshold) = threshold(groups.len(), asked)? else {
         return wrap_groups(groups.iter().map(|group| (data_key.bytes().as_slice(), group.as_slice())), identities);

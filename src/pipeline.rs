@@ -139,6 +139,9 @@ pub fn decrypt_text(
 
 /// Text that can't be read is an input error of encrypt; decrypt has 1 for it, as genuine sops.
 pub fn as_generic(mut error: Error) -> Error {
+    if error.kind == Kind::Empty {
+        error.message.insert_str(0, "sops metadata not found: ");
+    }
     if matches!(error.kind, Kind::Unreadable | Kind::EncryptTree | Kind::Empty) {
         error.kind = Kind::Generic;
     }

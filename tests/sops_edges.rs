@@ -228,6 +228,30 @@ fn set_and_unset_make_another_format_of_a_file_as_genuine_sops_does() {
     sandbox.kveil(["set", "--output-type", "yaml", "f.json", "[\"b\"]", "\"z\""]).run().refused(8);
 }
 
+/// A rule about values would leave all of such a file in clear.
+#[test]
+fn a_binary_input_is_encrypted_whole_whatever_the_rule_and_the_output() {
+    let sandbox = Sandbox::with_identity();
+    let rule = format!("creation_rules:\n  - age: {RECIPIENT_1}\n    encrypted_regex: ^other$\n    mac_only_encrypted: true\n");
+    sandbox.write(".sops.yaml", rule);
+    sandbox.write("f", "hidden-value\n");
+    for format in ["json", "yaml", "dotenv"] {
+        let arguments = ["encrypt", "--input-type", "binary", "--output-type", format, "f"];
+        for call in [sandbox.sops(arguments), sandbox.kveil(arguments)] {
+            let sealed = call.run().text();
+            assert!(!sealed.contains("hidden-value") && !sealed.contains("encrypted_regex"), "{sealed}");
+            sandbox.write("sealed", &sealed);
+            let show = ["decrypt", "--input-type", format, "--output-type", "json", "sealed"];
+            let shown = "{\n\t\"data\": \"hidden-value\\n\"\n}\n";
+            assert_eq!(sandbox.sops(show).run().text(), shown);
+            let Some(genuine) = sandbox.genuine(show) else { continue };
+            assert_eq!(genuine.run().text(), shown);
+        }
+        let Some(genuine) = sandbox.genuine(arguments) else { continue };
+        assert!(!genuine.run().text().contains("hidden-value"));
+    }
+}
+
 #[test]
 fn documents_that_another_format_has_no_place_for_are_not_lost_unseen() {
     let Some(sandbox) = genuine("f.yaml", b"a: 1\n---\nb: 2\n") else { return };

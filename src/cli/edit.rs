@@ -268,6 +268,7 @@ fn decide(context: &Context, args: &Args, path: &Path, document: &Document<'_>) 
         selectors: &args.selectors,
         mac_only_encrypted: args.mac_only_encrypted,
         layout: true,
+        whole: document.format.is_bytes(),
     };
     let target = context.directory.join(path);
     let found = settings::find(context, &args.common, Some(&target))?;

@@ -265,7 +265,7 @@ impl Work<'_> {
             return Ok(Outcome::Skipped(reason));
         }
         refused?;
-        self.seal(target, name, &path, &document)
+        self.seal(target, name, &path, &document, format.is_bytes())
     }
 
     /// For whom a found file is meant, by its path.
@@ -287,7 +287,7 @@ impl Work<'_> {
         }
     }
 
-    fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>) -> Result<Outcome<Done>> {
+    fn seal(&self, target: &Target, name: &str, path: &Path, document: &Document<'_>, whole: bool) -> Result<Outcome<Done>> {
         if !self.context.is_sops() {
             pipeline::refuse_sealed(document)?;
         }
@@ -295,7 +295,7 @@ impl Work<'_> {
         let destination = self.args.destination(self.context, target).unwrap_or_else(|| path.to_owned());
         let versions = self.baselines.earlier(&destination, path, document.format)?;
         let earlier = versions.base.as_ref();
-        let decision = self.decide(found.as_deref(), path, document, earlier)?;
+        let decision = self.decide(found.as_deref(), path, document, earlier, whole)?;
         // Before anything is passed over: a rule that selects nothing any more is the worst of them.
         self.args.incremental.refuse_clear(self.context, &versions, document, &decision.plan.selection)?;
         let dry = self.args.handling.dry_run;
@@ -329,7 +329,7 @@ impl Work<'_> {
     }
 
     /// Where neither a rule nor a flag says anything, a file that was decrypted goes back to whom it was for.
-    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>, earlier: Option<&Earlier>) -> Result<Decision> {
+    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>, earlier: Option<&Earlier>, whole: bool) -> Result<Decision> {
         let args = self.args;
         let ruled = match found.filter(|found| found.config.has_creation_rules) {
             Some(found) => settings::matching(self.context, found, path)?.is_some(),
@@ -341,6 +341,7 @@ impl Work<'_> {
             selectors: &args.selectors,
             mac_only_encrypted: args.mac_only_encrypted,
             layout: !args.no_layout,
+            whole,
         };
         if let Some(earlier) = earlier.filter(|_| !ruled)
             && args.recipients.group(self.context)?.is_empty()

@@ -190,6 +190,8 @@ pub struct Asked<'f> {
     pub mac_only_encrypted: bool,
     /// Whether a layout record may be written.
     pub layout: bool,
+    /// Whether the input is a file of any bytes, whatever is made of it: no rule about values means a part of it.
+    pub whole: bool,
 }
 
 /// Decides for whom and which values of a file are encrypted. `target` is the file's absolute path.
@@ -210,7 +212,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         Some(found) => error.hint(format!("{} is there, but has no creation_rules", found.config.file)),
         None => error,
     })?;
-    let (selection, because) = selection(context, asked.selectors.chosen()?, rule, document)?;
+    let (selection, because) = selection(context, asked, rule, document)?;
     let indent = match asked.common.indent(document.format)? {
         Some(columns) => Some(columns),
         None => found.and_then(|found| stored_indent(&found.config, document)),
@@ -219,7 +221,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         groups,
         threshold: asked.recipients.shamir_secret_sharing_threshold.or_else(|| rule.and_then(|rule| rule.threshold)),
         selection,
-        mac_only_encrypted: !document.format.is_bytes() && (asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted)),
+        mac_only_encrypted: !asked.whole && (asked.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted)),
         indent,
         layout: asked.layout && !kubernetes::lists_sops_fields(document),
         lenient: context.is_sops(),
@@ -292,14 +294,10 @@ fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>, context: &[(String, St
     }
 }
 
-fn selection(
-    context: &Context,
-    flag: Option<(SelectorKind, String)>,
-    rule: Option<&Rule>,
-    document: &Document<'_>,
-) -> Result<(Selection, &'static str)> {
+fn selection(context: &Context, asked: &Asked<'_>, rule: Option<&Rule>, document: &Document<'_>) -> Result<(Selection, &'static str)> {
+    let flag = asked.selectors.chosen()?;
     let ruled = rule.and_then(|rule| rule.selector.as_ref());
-    if document.format.is_bytes() {
+    if asked.whole {
         if flag.is_some() || ruled.is_some() {
             report::warning(context, "a rule about values means nothing for a binary file, all of it is encrypted");
         }
