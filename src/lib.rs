@@ -8,18 +8,4 @@
 //!
 //! Non-goals: kveil doesn't store keys, doesn't talk to a cluster, and doesn't hide key names, sizes or recipients.
 
-pub use kveil_engine::{
-    config, datakey, document, error, kubernetes, metadata, pattern, pipeline, placeholders, recipient, seal, secret, select, shamir,
-    variables,
-};
-
-pub mod source;
-
-pub mod git;
-pub mod tree;
-
-pub mod deploy;
-pub mod diagnosis;
-pub mod lint;
-
-pub mod cli;
+pub use kveil_program::*;
