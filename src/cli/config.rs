@@ -60,8 +60,14 @@ fn explain(context: &Context, args: &Explain) -> Result<()> {
     }
     let target = context.absolute(&args.file);
     let found = settings::find(context, &args.common, Some(&target))?;
-    let asked =
-        Asked { common: &args.common, recipients: &args.recipients, selectors: &args.selectors, mac_only_encrypted: false, layout: true, whole: document.format.is_bytes() };
+    let asked = Asked {
+        common: &args.common,
+        recipients: &args.recipients,
+        selectors: &args.selectors,
+        mac_only_encrypted: false,
+        layout: true,
+        whole: document.format.is_bytes(),
+    };
     let decision = settings::decide(context, &asked, found.as_deref(), &target, &document)?;
     let walk = walk::walk(&document, &decision.plan.selection)?;
     let parts = Parts { values: values(&document, &walk)?, comments: comments(&document, &walk) };

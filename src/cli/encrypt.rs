@@ -329,7 +329,14 @@ impl Work<'_> {
     }
 
     /// Where neither a rule nor a flag says anything, a file that was decrypted goes back to whom it was for.
-    fn decide(&self, found: Option<&Found>, path: &Path, document: &Document<'_>, earlier: Option<&Earlier>, whole: bool) -> Result<Decision> {
+    fn decide(
+        &self,
+        found: Option<&Found>,
+        path: &Path,
+        document: &Document<'_>,
+        earlier: Option<&Earlier>,
+        whole: bool,
+    ) -> Result<Decision> {
         let args = self.args;
         let ruled = match found.filter(|found| found.config.has_creation_rules) {
             Some(found) => settings::matching(self.context, found, path)?.is_some(),

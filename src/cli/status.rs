@@ -163,8 +163,14 @@ impl Look<'_> {
     /// Whether encrypting would leave all values as they are. Where it would be refused, the file is in clear.
     fn selects_nothing(&self, path: &Path, document: &Document<'_>, found: Option<&Found>) -> bool {
         let (recipients, selectors) = (Recipients::default(), Selectors::default());
-        let asked =
-            Asked { common: &self.args.common, recipients: &recipients, selectors: &selectors, mac_only_encrypted: false, layout: true };
+        let asked = Asked {
+            common: &self.args.common,
+            recipients: &recipients,
+            selectors: &selectors,
+            mac_only_encrypted: false,
+            layout: true,
+            whole: document.format.is_bytes(),
+        };
         let decision = settings::decide(self.context, &asked, found, path, document);
         decision.and_then(|decision| choice::values(document, &decision.plan.selection)).is_ok_and(|count| count == 0)
     }
