@@ -126,7 +126,8 @@ mod files {
         const LARGE: u64 = 200 << 20;
         let sandbox = ready();
         let large = |name: &str, size: u64| std::fs::File::create(sandbox.path(name)).and_then(|file| file.set_len(size)).unwrap();
-        let within = |size: u64, line: &str| sandbox.shell(&format!("ulimit -v {} 2>/dev/null; {line}", (1 << 20) + 15 * (size >> 10))).run();
+        let within =
+            |size: u64, line: &str| sandbox.shell(&format!("ulimit -v {} 2>/dev/null; {line}", (1 << 20) + 15 * (size >> 10))).run();
         large("clear.bin", LARGE);
         assert!(within(LARGE / 4, "kveil decrypt clear.bin").refused(1).contains("clear.bin:1:1: "));
         let size = if cfg!(debug_assertions) { LARGE / 50 } else { LARGE };

@@ -131,7 +131,9 @@ fn play(case: &Case) -> Vec<String> {
     let mut faults = Vec::new();
     for step in &case.steps {
         let (Step::Same(line) | Step::Codes(line) | Step::Differs(_, line)) = step;
-        let with = |call: sandbox::Call| call.env("R1", RECIPIENT_1).env("R2", RECIPIENT_2).env("KEYS", root().join("testdata/recipients/age")).run();
+        let with = |call: sandbox::Call| {
+            call.env("R1", RECIPIENT_1).env("R2", RECIPIENT_2).env("KEYS", root().join("testdata/recipients/age")).run()
+        };
         let (our, their) = (with(ours.shell(line)), with(theirs.genuine_shell(line).unwrap()));
         let fault = match step {
             Step::Differs(code, _) if our.code != *code => Some(format!("ended with {}: {}", our.code, our.err)),
