@@ -70,7 +70,7 @@ pub fn encrypt(document: &Document<'_>, plan: &Plan, identities: &Identities) ->
         earlier: None,
     };
     let sealed = encrypt::encrypt(document, request)?;
-    verify::check(document, &sealed.text, &cipher, plan.layout)?;
+    verify::check(document, &sealed.text, &cipher, plan.layout, None, || ())?;
     Ok(sealed)
 }
 
@@ -175,9 +175,9 @@ pub fn decrypt_values(
     let document = format.parse_encrypted(text).map_err(as_generic)?;
     let metadata = metadata_of(&document)?;
     let data_key = datakey::unwrap(&metadata, identities, order)?;
-    let reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), false)?;
+    let (reading, text) = decrypt::open(&document, &metadata, &Cipher::new(data_key.bytes()), false)?;
     let trees = reading.trees(&document)?;
-    Ok((decrypt::Opened { text: reading.text(&document), notes: reading.notes }, trees))
+    Ok((decrypt::Opened { text, notes: reading.notes }, trees))
 }
 
 /// What a decrypted file is asked for.

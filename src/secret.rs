@@ -3,7 +3,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use zeroize::optimization_barrier;
+use zeroize::{Zeroizing, optimization_barrier};
 
 /// Text that is wiped when dropped. What is cut off its end must be overwritten by whoever cuts: [`Secret::cut`].
 #[derive(Default)]
@@ -45,6 +45,12 @@ impl Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Secret {
         Secret(text)
+    }
+}
+
+impl From<Zeroizing<String>> for Secret {
+    fn from(mut text: Zeroizing<String>) -> Secret {
+        Secret(std::mem::take(&mut *text))
     }
 }
 

@@ -368,7 +368,7 @@ impl Incremental {
         match next::open(&earlier.text, plain.format, identities, &[], false) {
             Ok(opened) => {
                 if !self.allow_clear {
-                    refuse_cleared(context, &disclosed(&opened, &opened.parsed(&opened.plain)?, plain, &plan.selection)?, place)?;
+                    refuse_cleared(context, &disclosed(&opened, plain, &plan.selection)?, place)?;
                 }
                 let updated = update::update(&opened, plain, plan, identities)?;
                 let note = updated.new_data_key.map(|why| format!("a new data key, not that of {place}: {why}"));

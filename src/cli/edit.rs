@@ -224,11 +224,11 @@ fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
         if plain == opened.plain {
             return Err(Error::new(Kind::Unchanged, UNCHANGED));
         }
-        if !args.allow_clear {
+        let check = |after: &Document<'_>| {
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
-            refuse_cleared(context, &disclosed(&opened, &opened.parsed(&opened.plain)?, &opened.parsed(&plain)?, &selection)?, "the file")?;
-        }
-        next::reseal(&opened, &plain, &clock::now())
+            if args.allow_clear { Ok(()) } else { refuse_cleared(context, &disclosed(&opened, after, &selection)?, "the file") }
+        };
+        next::reseal(&opened, &plain, check, &clock::now())
     })?;
     refuse_changed(path, Some(&text), &sealed)?;
     write(context, args, path, &sealed)

@@ -7,11 +7,12 @@ use super::context::Context;
 use super::earlier::refuse_cleared;
 use super::flags::{Common, DecryptionOrder, Types};
 use super::{clock, git, identities, report};
-use crate::document::Document;
+use crate::document::{Document, Format};
 use crate::document::change::Changed;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::disclosed::disclosed;
 use crate::pipeline::{self, next};
+use crate::secret::Secret;
 use crate::select::Selection;
 use crate::source::{self, Source};
 use clap::Args;
@@ -59,7 +60,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     if !path.is_dir() {
         source::refuse_irregular(&path, source::COPY)?;
     }
-    let text = Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?;
+    let text = Secret::from(Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?);
     let format = flags.types.input(name, &text)?;
     let to = flags.types.output(format)?;
     if to.name() != format.name() && !context.is_sops() {
@@ -71,31 +72,41 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     identities::tell(context, &flags.common, &identities);
     let opened = opened?;
     opened.notes.iter().for_each(|note| report::warning(context, &format!("{name}: {note}")));
-    let plain = opened.parsed(&opened.plain)?;
-    let Some(changed) = change(&plain)? else { return Ok(()) };
-    let read = || {
-        let after = changed.read(format)?;
-        if !flags.allow_clear {
-            // The comment of the entry may have been the one that chose.
-            let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
-            refuse_cleared(context, &disclosed(&opened, &plain, &after, &selection)?, "the file")?;
-        }
-        Ok(after)
+    let check = |after: &Document<'_>| {
+        // The comment of the entry may have been the one that chose.
+        let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
+        if flags.allow_clear { Ok(()) } else { refuse_cleared(context, &disclosed(&opened, after, &selection)?, "the file") }
     };
     let sealed = if to.name() == format.name() {
-        next::reseal_read(&opened, &plain, read, &clock::now())?
+        next::reseal_changed(&opened, change, check, &clock::now())?
     } else {
-        let trees = pipeline::trees(read()?.source, format)?;
-        let printed = Zeroizing::new(to.print(&trees, flags.common.indent(to)?)?);
-        next::reseal_converted(&opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now())?
+        converted(&opened, change, check, to, flags.common.indent(to)?)?
     };
-    match () {
-        () if *sealed == *text => return Ok(()),
-        () if flags.write_through => source::write_through(&path, &sealed),
-        () => source::write(&path, &sealed, false),
+    let Some(sealed) = sealed.map(Secret::from).filter(|sealed| sealed.as_str() != text.as_str()) else { return Ok(()) };
+    match flags.write_through {
+        true => source::write_through(&path, sealed.as_str()),
+        false => source::write(&path, sealed.as_str(), false),
     }?;
     git::add_attributes(context, &[context.absolute(name)]);
     Ok(())
+}
+
+/// The changed file in another format.
+fn converted(
+    opened: &next::Opened<'_>,
+    change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>,
+    check: impl FnOnce(&Document<'_>) -> Result<()>,
+    to: &'static dyn Format,
+    indent: Option<usize>,
+) -> Result<Option<Zeroizing<String>>> {
+    let before = opened.parsed(&opened.plain)?;
+    let Some(changed) = change(&before)? else { return Ok(None) };
+    let after = changed.read(before.format)?;
+    changed.check(&before, &after)?;
+    check(&after)?;
+    let trees = pipeline::trees(after.source, before.format)?;
+    let printed = Zeroizing::new(to.print(&trees, indent)?);
+    next::reseal_converted(opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now()).map(Some)
 }
 
 /// The verbs that change a file have 2 for a missing one, as in sops.

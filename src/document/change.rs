@@ -7,6 +7,7 @@
 mod block;
 mod detail;
 mod flow;
+mod meant;
 pub(crate) mod place;
 mod print;
 mod tree;
@@ -14,13 +15,14 @@ pub(super) mod yaml;
 
 pub(super) use flow::{put as put_flow, take_out as take_out_of_flow};
 
-use zeroize::Zeroizing;
-
 use super::edit::Edits;
 use super::index_path::Index;
 use super::value::Value;
 use super::{Document, Format, Kind, NONE, NodeId, Role};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::secret::Secret;
+use meant::Meant;
+use tree::Found;
 
 /// Where a value is put.
 #[derive(Clone, Copy)]
@@ -37,30 +39,38 @@ pub enum Place<'p> {
 
 /// A text in which a value was set or unset.
 pub struct Changed {
-    text: Zeroizing<String>,
-    /// What it must read as; nothing where it is the text that was there.
-    wanted: Option<Vec<Value>>,
+    text: Secret,
+    /// What it must say; nothing where it is the text that was there.
+    meant: Option<Meant>,
 }
 
 impl Changed {
     /// Whether the value was there already.
     pub fn is_nothing(&self) -> bool {
-        self.wanted.is_none()
+        self.meant.is_none()
     }
 
-    /// The text, read and compared with what was meant: of no other value is anything changed.
+    /// The text, read.
     ///
     /// # Errors
     /// `Generic` (1) if the file's layout can't take the change.
     pub fn read(&self, format: &'static dyn Format) -> Result<Document<'_>> {
-        let error = || Error::new(ErrorKind::Generic, "the layout around this place can't take the change without touching other values");
-        let refuse = |_: Error| error().hint("change it with edit");
-        let document = format.parse_opened(&self.text).map_err(refuse)?;
-        match &self.wanted {
-            Some(wanted) if !tree::are(wanted, &document).map_err(refuse)? => Err(error().hint("change it with edit")),
-            _ => Ok(document),
-        }
+        format.parse_opened(&self.text).map_err(|_| unfit())
     }
+
+    /// Compares the text, read, with what was meant: of no other value of `before` is anything changed.
+    ///
+    /// # Errors
+    /// `Generic` (1) if the file's layout can't take the change.
+    pub fn check(&self, before: &Document<'_>, after: &Document<'_>) -> Result<()> {
+        let meant = self.meant.as_ref().map_or(Ok(true), |meant| meant.holds(before, after));
+        if meant.map_err(|_| unfit())? { Ok(()) } else { Err(unfit()) }
+    }
+}
+
+fn unfit() -> Error {
+    let error = Error::new(ErrorKind::Generic, "the layout around this place can't take the change without touching other values");
+    error.hint("change it with edit")
 }
 
 /// The text of `document` with `value` at `path` of its first document. Mappings and lists that are missing on the way
@@ -76,25 +86,33 @@ pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Cha
         let error = Error::new(ErrorKind::AlreadyEncrypted, "a top-level `sops` entry is the file's metadata");
         return Err(error.hint("a key of your own needs another name"));
     }
-    let value = &document.format.held(value.clone())?;
-    let mut wanted = tree::documents(document)?;
-    let Some(first) = wanted.first_mut() else { return Err(nowhere()) };
-    tree::set(first, path, value)?;
+    let value = document.format.held(value.clone())?;
+    if document.parts.is_empty() {
+        return Err(nowhere());
+    }
+    if let Found::Misfit(kind, step) = tree::look(document, path)? {
+        return Err(tree::misfit(kind, step));
+    }
     let (place, depth) = find(document, path);
     // What is put there: the value, in the mappings and lists of the path that are missing.
     let put = match place {
-        Place::Node(id) if document.node(id).kind == Kind::Alias => tree::get(first, &path[..depth]).cloned().ok_or_else(nowhere)?,
-        _ => tree::around(&path[depth..], value),
+        Place::Node(id) if document.node(id).kind == Kind::Alias => {
+            let mut copy = Value::of(document, id)?;
+            tree::set(&mut copy, &path[depth..], &value)?;
+            copy
+        }
+        _ => tree::around(&path[depth..], &value),
     };
     if let Place::Node(id) = place
         && Value::of(document, id)? == put
     {
-        return Ok(Changed { text: Zeroizing::new(document.source.to_owned()), wanted: None });
+        return Ok(Changed { text: document.source.to_owned().into(), meant: None });
     }
     let mut edits = Edits::default();
     document.format.put(document, place, &put, &mut edits)?;
     write_out_aliases(document, place, &mut edits)?;
-    Ok(Changed { text: edits.apply(document.source), wanted: Some(wanted) })
+    let meant = Meant { path: path.to_vec(), value: Some(value) };
+    Ok(Changed { text: edits.apply(document.source).into(), meant: Some(meant) })
 }
 
 /// The text of `document` without the entry or item at `path` of its first document; [`None`] if there is none.
@@ -105,23 +123,26 @@ pub fn set(document: &Document<'_>, path: &[Index], value: &Value) -> Result<Cha
 /// scalar, or the file's layout can't take the change.
 pub fn unset(document: &Document<'_>, path: &[Index]) -> Result<Option<Changed>> {
     refuse_path(path)?;
-    let mut wanted = tree::documents(document)?;
-    let Some(first) = wanted.first_mut() else { return Ok(None) };
-    if !tree::unset(first, path)? {
-        return Ok(None);
+    match tree::look(document, path)? {
+        Found::Value => {}
+        Found::Scalar => return Err(tree::below_scalar()),
+        Found::Misfit(Kind::Sequence, step) => return Err(tree::misfit(Kind::Sequence, step)),
+        Found::Nothing | Found::Misfit(..) => return Ok(None),
     }
     let (place, depth) = find(document, path);
     let Place::Node(id) = place else { return Ok(None) };
     let mut edits = Edits::default();
     if depth < path.len() {
         // The path goes on behind an alias: this place gets its own copy, without the entry.
-        let copy = tree::get(first, &path[..depth]).ok_or_else(nowhere)?;
-        document.format.put(document, place, copy, &mut edits)?;
+        let mut copy = Value::of(document, id)?;
+        tree::unset(&mut copy, &path[depth..])?;
+        document.format.put(document, place, &copy, &mut edits)?;
     } else {
         document.format.take_out(document, id, &mut edits)?;
     }
     write_out_aliases(document, place, &mut edits)?;
-    Ok(Some(Changed { text: edits.apply(document.source), wanted: Some(wanted) }))
+    let meant = Meant { path: path.to_vec(), value: None };
+    Ok(Some(Changed { text: edits.apply(document.source).into(), meant: Some(meant) }))
 }
 
 fn refuse_path(path: &[Index]) -> Result<()> {
@@ -146,7 +167,7 @@ fn nowhere() -> Error {
 }
 
 /// The place in the first document that `path` leads to, and how many steps were taken to it: fewer than all where an
-/// alias, a scalar or the end of what is there stands on the way. Kinds must have been checked (see [`tree::set`]).
+/// alias, a scalar or the end of what is there stands on the way. Kinds must have been checked (see [`tree::look`]).
 fn find<'p>(document: &Document<'_>, path: &'p [Index]) -> (Place<'p>, usize) {
     let mut at = document.parts.first().map_or(NONE, |part| part.root);
     if at == NONE {

@@ -91,6 +91,13 @@ impl Edits {
         out
     }
 
+    /// The bytes at `span` of `source` with all replacements made, which lie in it.
+    pub fn apply_within(mut self, source: &str, span: Span) -> Zeroizing<String> {
+        let moved = |at: u32| at.clamp(span.start, span.end) - span.start;
+        self.list.iter_mut().for_each(|edit| edit.old = Span { start: moved(edit.old.start), end: moved(edit.old.end) });
+        self.apply(&source[span.range()])
+    }
+
     /// What stays of `source` and what is new, in order; the list must be sorted.
     fn pieces<'e>(&'e self, source: &'e str) -> impl Iterator<Item = &'e str> {
         let (mut edits, mut done, mut over) = (self.list.iter(), 0, false);
@@ -118,6 +125,14 @@ mod tests {
         edits.replace(Span::new(6, 6), "!");
         edits.replace(Span::new(6, 6), "?");
         assert_eq!(edits.apply("abcdef").as_str(), "-cdEf!?");
+    }
+
+    #[test]
+    fn a_piece_is_changed_by_itself() {
+        let mut edits = Edits::default();
+        edits.replace(Span::new(4, 5), "E");
+        edits.replace(Span::new(2, 2), "+");
+        assert_eq!(edits.apply_within("abcdef", Span::new(2, 5)).as_str(), "+cdE");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Number {
 /// Reads a YAML number that starts with a digit or a sign. Underscores are ignored wherever they stand; `0x`, `0o`,
 /// `0b` and a leading `0` (octal) select the base; an integer too large for 64 bits becomes a float.
 pub fn yaml_number(text: &str) -> Option<Number> {
-    if !text.bytes().all(may_be_numeric) {
+    if !text.bytes().all(|byte| NUMERIC[byte as usize]) {
         return None;
     }
     let plain = without_underscores(text);
@@ -32,9 +32,16 @@ pub fn yaml_number(text: &str) -> Option<Number> {
 }
 
 /// Every byte a number may hold in any base; anything else ends the attempt before any real work.
-fn may_be_numeric(byte: u8) -> bool {
-    byte.is_ascii_hexdigit() || matches!(byte, b'_' | b'+' | b'-' | b'.' | b'x' | b'X' | b'o' | b'O')
-}
+const NUMERIC: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b"0123456789abcdefABCDEF_+-.xXoO";
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 fn without_underscores(text: &str) -> Cow<'_, str> {
     match text.contains('_') {

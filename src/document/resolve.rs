@@ -58,6 +58,11 @@ pub struct Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
+    /// The same scalar, without a copy of its bytes.
+    pub fn borrowed(&self) -> Scalar<'_> {
+        Scalar { kind: self.kind, bytes: Cow::Borrowed(&self.bytes) }
+    }
+
     /// A string as it is.
     pub fn text(text: &'a str) -> Self {
         Scalar { kind: Type::Str, bytes: Cow::Borrowed(text.as_bytes()) }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 
 use super::next::Opened;
@@ -11,7 +12,7 @@ use crate::document::{Document, NONE, NodeId, Role};
 use crate::error::Result;
 use crate::kubernetes::decoded;
 use crate::seal::encrypt;
-use crate::seal::walk;
+use crate::seal::walk::{self, Walk};
 use crate::select::Selection;
 
 /// Text of fewer bytes may be in clear by chance while it is encrypted elsewhere.
@@ -37,29 +38,33 @@ struct Values {
     clear: Vec<Known>,
 }
 
-/// The key paths of values in `plain`, the next version of `opened` (`before`: its plain text, read), that `selection` would
-/// leave in clear though they are encrypted so far: at this place; at another one, in base64 or not; or as a key that is
+/// The key paths of values in `plain`, the next version of `opened`, that `selection` would leave in clear though they are encrypted so far: at this place; at another one, in base64 or not; or as a key that is
 /// encrypted nowhere any more. What is in clear already is none.
 ///
 /// # Errors
-/// Those of walking either file.
-pub fn disclosed(opened: &Opened<'_>, before: &Document<'_>, plain: &Document<'_>, selection: &Selection) -> Result<Vec<String>> {
-    let clear = clear(plain, selection)?;
-    let old = Selection::of_metadata(opened.metadata.selector.as_ref());
+/// Those of reading and walking either file.
+pub fn disclosed(opened: &Opened<'_>, plain: &Document<'_>, selection: &Selection) -> Result<Vec<String>> {
     // Most changes bring nothing new into clear, and need no more than this.
-    if clear.is_empty() || clear.is_subset(&self::clear(before, &old)?) {
+    if !is_news(&walk::walk(plain, selection)?, plain, opened)? {
         return Ok(Vec::new());
     }
-    let (before, after) = (values(before, &old)?, values(plain, selection)?);
+    let old = Selection::of_metadata(opened.metadata.selector.as_ref());
+    let (before, after) = (values(&opened.parsed(&opened.plain)?, &old)?, values(plain, selection)?);
     let change = Change::between(&before, &after);
     Ok(after.clear.iter().filter(|value| change.discloses(value)).map(|value| value.path.clone()).collect())
 }
 
-/// The values of a file that are in clear.
-fn clear(document: &Document<'_>, selection: &Selection) -> Result<HashSet<Hash>> {
-    let leaves = walk::walk(document, selection)?.leaves;
-    let scalars = leaves.iter().filter(|leaf| !leaf.selected).map(|leaf| document.scalar(leaf.node));
-    scalars.filter_map(|value| value.map(|value| says_something(&value).then(|| hash(&value.bytes))).transpose()).collect()
+/// Whether a value would be in clear that the file holds nowhere in clear.
+fn is_news(walk: &Walk, plain: &Document<'_>, opened: &Opened<'_>) -> Result<bool> {
+    let mut public = HashSet::with_hasher(RandomState::default());
+    public.extend(opened.clear().filter(|value| says_something(value)).map(|value| &*value.bytes));
+    for leaf in walk.leaves.iter().filter(|leaf| !leaf.selected) {
+        let value = plain.scalar(leaf.node)?;
+        if says_something(&value) && !public.contains(&*value.bytes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn says_something(value: &Scalar<'_>) -> bool {

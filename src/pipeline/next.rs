@@ -1,10 +1,13 @@
 //! From an encrypted file to its next version: what didn't change keeps its bytes.
 
+use std::cell::LazyCell;
+
 use zeroize::Zeroizing;
 
 use super::metadata_of;
 use crate::datakey::{self, DataKey, rewrap};
-use crate::document::resolve::Type;
+use crate::document::change::Changed;
+use crate::document::resolve::{Scalar, Type};
 use crate::document::value::Value;
 use crate::document::{self, Document, Format, NONE, Span, edit::Edits};
 use crate::error::{Error, Kind, Result};
@@ -67,6 +70,11 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values);
         let encrypted = pairs.filter(|(_, plain)| plain.encrypted && plain.value.kind != Type::Comment);
         encrypted.map(|(leaf, plain)| (self.document.key_path(leaf.node), (plain.value.kind, Zeroizing::new(plain.value.bytes.to_vec()))))
+    }
+
+    /// The values that it holds in clear.
+    pub fn clear(&self) -> impl Iterator<Item = &Scalar<'_>> {
+        self.reading.values.iter().filter(|plain| !plain.encrypted).map(|plain| &plain.value)
     }
 
     /// All its values in the order of the text, with what the file holds of them.
@@ -149,52 +157,80 @@ pub fn open<'t>(
 /// # Errors
 /// As [`decrypt::read`].
 pub fn open_with(document: Document<'_>, metadata: Metadata, data_key: DataKey, ignore_mac: bool) -> Result<Opened<'_>> {
-    let mut reading = decrypt::read(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;
+    let (mut reading, plain) = decrypt::open(&document, &metadata, &Cipher::new(data_key.bytes()), ignore_mac)?;
     let notes = std::mem::take(&mut reading.notes);
-    let (plain, reading) = (reading.text(&document), reading.into_owned());
+    let reading = reading.into_owned();
     Ok(Opened { document, metadata, data_key, plain, notes, reading })
 }
 
 /// Encrypts `plain` as the next version of `opened`, for the same recipients and under the same rule: tokens of unchanged
 /// values and comments, the record, the MAC and the bytes of the block that don't change are kept. Unchanged text gives the
-/// encrypted file back, byte for byte. `now` is RFC 3339 in UTC.
+/// encrypted file back, byte for byte. `check` may refuse what was read; it runs while the second reader does. `now` is RFC 3339
+/// in UTC.
 ///
 /// # Errors
-/// Those of the format's parser, [`encrypt::encrypt`] and [`verify::check`].
-pub fn reseal(opened: &Opened<'_>, plain: &str, now: &str) -> Result<Zeroizing<String>> {
+/// Those of the format's parser, `check`, [`encrypt::encrypt`] and [`verify::check`].
+pub fn reseal(opened: &Opened<'_>, plain: &str, check: impl FnOnce(&Document<'_>) -> Result<()>, now: &str) -> Result<Zeroizing<String>> {
     if plain == opened.plain.as_str() && opened.is_signed() {
         return Ok(Zeroizing::new(opened.document.source.to_owned()));
     }
-    reseal_read(opened, &opened.parsed(&opened.plain)?, || opened.parsed(plain), now)
+    let sealed = revised(opened, |_| Ok(Some(plain)), |plain| opened.parsed(plain), |_, _, after| check(after), now)?;
+    Ok(sealed.unwrap_or_default())
 }
 
-/// As [`reseal`], where the plain text of `opened` was read already (`before`); `read` reads that of the next version.
+/// As [`reseal`], where `change` gives the next version of the plain text, parsed; [`None`] if it wants none.
 ///
 /// # Errors
-/// As [`reseal`].
-pub fn reseal_read<'p>(
+/// As [`reseal`], and those of `change`.
+pub fn reseal_changed(
     opened: &Opened<'_>,
-    before: &Document<'_>,
-    read: impl FnOnce() -> Result<Document<'p>>,
+    change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>,
+    check: impl FnOnce(&Document<'_>) -> Result<()>,
     now: &str,
-) -> Result<Zeroizing<String>> {
+) -> Result<Option<Zeroizing<String>>> {
+    let both = |changed: &Changed, before: &Document<'_>, after: &Document<'_>| {
+        changed.check(before, after)?;
+        check(after)
+    };
+    revised(opened, change, |changed| changed.read(opened.document.format), both, now)
+}
+
+fn revised<T>(
+    opened: &Opened<'_>,
+    write: impl FnOnce(&Document<'_>) -> Result<Option<T>>,
+    read: impl for<'t> FnOnce(&'t T) -> Result<Document<'t>>,
+    check: impl FnOnce(&T, &Document<'_>, &Document<'_>) -> Result<()>,
+    now: &str,
+) -> Result<Option<Zeroizing<String>>> {
     let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
     let metadata = Metadata { last_modified: now.to_owned(), ..opened.metadata.clone() };
     std::thread::scope(|scope| {
-        let earlier = scope.spawn(|| earlier(opened, before, true));
-        let plain = read()?;
-        if plain.source == before.source && opened.is_signed() {
-            return Ok(Zeroizing::new(opened.document.source.to_owned()));
+        let earlier = scope.spawn(|| earlier(opened, true));
+        let before = opened.parsed(&opened.plain)?;
+        let Some(written) = write(&before)? else { return Ok(None) };
+        let after = read(&written)?;
+        if after.source == before.source && opened.is_signed() {
+            return Ok(Some(Zeroizing::new(opened.document.source.to_owned())));
         }
-        let layout = !kubernetes::lists_sops_fields(&plain);
+        let earlier = joined(earlier)?.with_styles(&before);
+        let layout = !kubernetes::lists_sops_fields(&after);
         let next = Next { selection: &selection, metadata, layout, data_key: None };
-        let earlier = earlier.join().map_err(|_| Error::new(Kind::Generic, "the earlier version couldn't be compared with"))?;
-        Ok(resealed(opened, earlier, before, &plain, &next)?.text)
+        let checked = LazyCell::new(|| check(&written, &before, &after));
+        let sealed = resealed(opened, earlier, &after, &next, &|| {
+            LazyCell::force(&checked);
+        });
+        // What was refused counts before what failed.
+        LazyCell::force(&checked).clone()?;
+        Ok(Some(sealed?.text))
     })
 }
 
-fn earlier<'e>(opened: &'e Opened<'_>, before: &'e Document<'_>, reuse: bool) -> Earlier<'e> {
-    Earlier::new(&opened.document, before, &opened.reading, &opened.metadata, reuse)
+fn earlier<'e>(opened: &'e Opened<'_>, reuse: bool) -> Earlier<'e> {
+    Earlier::new(&opened.document, &opened.reading, &opened.metadata, reuse)
+}
+
+fn joined<T>(worker: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
+    worker.join().map_err(|_| Error::new(Kind::Generic, "a worker thread failed"))
 }
 
 /// How the next version of a file is encrypted.
@@ -214,11 +250,14 @@ pub struct Next<'n> {
 /// # Errors
 /// Those of [`encrypt::encrypt`] and [`verify::check`].
 pub fn reseal_as(opened: &Opened<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
-    let before = opened.parsed(&opened.plain)?;
-    resealed(opened, earlier(opened, &before, next.data_key.is_none()), &before, plain, next)
+    std::thread::scope(|scope| {
+        let earlier = scope.spawn(|| earlier(opened, next.data_key.is_none()));
+        let before = opened.parsed(&opened.plain)?;
+        resealed(opened, joined(earlier)?.with_styles(&before), plain, next, &|| ())
+    })
 }
 
-fn resealed(opened: &Opened<'_>, known: Earlier<'_>, before: &Document<'_>, plain: &Document<'_>, next: &Next<'_>) -> Result<Sealed> {
+fn resealed(opened: &Opened<'_>, known: Earlier<'_>, plain: &Document<'_>, next: &Next<'_>, meanwhile: &dyn Fn()) -> Result<Sealed> {
     let format = opened.document.format;
     let cipher = Cipher::new(next.data_key.unwrap_or(&opened.data_key).bytes());
     let sealed = |earlier: Earlier<'_>| {
@@ -235,11 +274,11 @@ fn resealed(opened: &Opened<'_>, known: Earlier<'_>, before: &Document<'_>, plai
         if let Some(text) = document::with_block_of(&opened.document, &sealed.text, &sealed.metadata.write()) {
             sealed.text = text;
         }
-        verify::check(plain, &sealed.text, &cipher, next.layout)?;
+        verify::check(plain, &sealed.text, &cipher, next.layout, Some(&earlier), meanwhile)?;
         Ok(sealed)
     };
     // Another writer's style that doesn't carry the new text is no reason to refuse.
-    sealed(known).or_else(|_: Error| sealed(earlier(opened, before, next.data_key.is_none()).without_styles()))
+    sealed(known).or_else(|_: Error| sealed(earlier(opened, next.data_key.is_none())))
 }
 
 /// Encrypts `plain`, the next version of `opened` in another format, under the same data key and for the same recipients.
@@ -251,7 +290,7 @@ pub fn reseal_converted(opened: &Opened<'_>, plain: &Document<'_>, now: &str) ->
     let metadata = Metadata { last_modified: now.to_owned(), mac: None, layout: None, ..opened.metadata.clone() };
     let request = Request { selection: &selection, cipher: &cipher, metadata, indent: None, layout: true, lenient: true, earlier: None };
     let sealed = encrypt::encrypt(plain, request)?;
-    verify::check(plain, &sealed.text, &cipher, true)?;
+    verify::check(plain, &sealed.text, &cipher, true, None, || ())?;
     Ok(sealed.text)
 }
 
@@ -279,10 +318,10 @@ pub fn rotate(
     let layout = !kubernetes::lists_sops_fields(&document);
     Ok(resealed(
         opened,
-        earlier(opened, &document, false),
-        &document,
+        earlier(opened, false).with_styles(&document),
         &document,
         &Next { selection: &selection, metadata, layout, data_key: Some(&data_key) },
+        &|| (),
     )?
     .text)
 }
@@ -359,7 +398,7 @@ mod tests {
         let mut changed = Vec::new();
         for (name, format, text) in genuine().into_iter().filter(|(name, ..)| !known.iter().any(|known| name.contains(known))) {
             let opened = open(&text, format, &identities(), &[], false).unwrap();
-            assert_eq!(reseal(&opened, &opened.plain, NOW).unwrap().as_str(), text, "{name}");
+            assert_eq!(reseal(&opened, &opened.plain, |_| Ok(()), NOW).unwrap().as_str(), text, "{name}");
             let plain = format.parse(&opened.plain).unwrap();
             let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
             let metadata = Metadata { last_modified: NOW.to_owned(), ..opened.metadata.clone() };
@@ -394,7 +433,7 @@ mod tests {
             let Some(span) = a_secret(&opened, &plain) else { continue };
             let mut edits = Edits::default();
             edits.replace(span, "another-value");
-            let next = reseal(&opened, &edits.apply(plain.source), NOW).unwrap();
+            let next = reseal(&opened, &edits.apply(plain.source), |_| Ok(()), NOW).unwrap();
             let changed = differing(&text, &next);
             let known = ["floats", "comment_only_list_and_map", "multidoc_three_with_empty"].iter().any(|known| name.contains(known));
             // Equal values under one path had one IV: they part now.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use zeroize::Zeroizing;
 
+use super::keep::Earlier;
 use super::mac::{self, Mac};
 use super::restore;
 use super::sign::LAYOUT_DATA;
@@ -54,20 +55,23 @@ pub struct Reading<'d> {
 /// # Errors
 /// As [`read`].
 pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Opened> {
-    let reading = unsigned(document, metadata, cipher)?;
-    let check = || if ignore_mac { Ok(()) } else { reading.check_mac(metadata, cipher).map(drop) };
-    let text = if document.source.len() < LARGE {
-        check()?;
-        reading.text(document)
-    } else {
-        std::thread::scope(|scope| {
-            let checked = scope.spawn(check);
-            let text = reading.text(document);
-            checked.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??;
-            Ok::<_, Error>(text)
-        })?
-    };
+    let (reading, text) = open(document, metadata, cipher, ignore_mac)?;
     Ok(Opened { text, notes: reading.notes })
+}
+
+/// The plain text of the next version of a file, whose MAC must fit. What a token of the earlier version says under its own
+/// key path is known: decrypting it once more would say the same.
+///
+/// # Errors
+/// As [`read`].
+pub fn text_of_next(
+    document: &Document<'_>,
+    metadata: &Metadata,
+    cipher: &Cipher,
+    earlier: Option<&Earlier<'_>>,
+) -> Result<Zeroizing<String>> {
+    let reading = unsigned(document, metadata, cipher, earlier)?;
+    reading.signed_text(document, || reading.check_mac(metadata, cipher)).map(|(_, text)| text)
 }
 
 /// Reads all values of an encrypted file.
@@ -76,20 +80,31 @@ pub fn decrypt(document: &Document<'_>, metadata: &Metadata, cipher: &Cipher, ig
 /// `DecryptTree` (25) with position and key path for a value that can't be decrypted; `MacMismatch` (51) unless
 /// `ignore_mac`.
 pub fn read<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Reading<'d>> {
-    let reading = unsigned(document, metadata, cipher)?;
-    let signed = match reading.check_mac(metadata, cipher) {
-        Ok(mac) => Some(mac),
-        Err(_) if ignore_mac => None,
-        Err(error) => return Err(error),
-    };
+    let reading = unsigned(document, metadata, cipher, None)?;
+    let signed = reading.signed_as(metadata, cipher, ignore_mac)?;
     Ok(Reading { signed, ..reading })
 }
 
+/// Reads all values of an encrypted file, and makes the plain one.
+///
+/// # Errors
+/// As [`read`].
+pub fn open<'d>(
+    document: &'d Document<'_>,
+    metadata: &Metadata,
+    cipher: &Cipher,
+    ignore_mac: bool,
+) -> Result<(Reading<'d>, Zeroizing<String>)> {
+    let reading = unsigned(document, metadata, cipher, None)?;
+    let (signed, text) = reading.signed_text(document, || reading.signed_as(metadata, cipher, ignore_mac))?;
+    Ok((Reading { signed, ..reading }, text))
+}
+
 /// All values, not yet checked against the MAC.
-fn unsigned<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher) -> Result<Reading<'d>> {
+fn unsigned<'d>(document: &'d Document<'_>, metadata: &Metadata, cipher: &Cipher, earlier: Option<&'d Earlier<'d>>) -> Result<Reading<'d>> {
     let selection = Selection::of_metadata(metadata.selector.as_ref());
     let walk = walk::walk(document, &selection).map_err(unloadable)?;
-    let opener = Opener { document, walk: &walk, cipher, by_comment: selection.by_comment() };
+    let opener = Opener { document, walk: &walk, cipher, earlier, by_comment: selection.by_comment() };
     let values = opener.values()?;
     let mut notes: Vec<String> = document.format.repeated(document).map(|key| repeated(document, key)).into_iter().collect();
     let entries = opener.record(metadata, &mut notes);
@@ -106,12 +121,34 @@ impl Reading<'_> {
 
     /// The same without a tie to the text that was read.
     pub fn into_owned(self) -> Reading<'static> {
-        let own = |plain: &mut Plain<'_>| Plain {
+        let own = |mut plain: Plain<'_>| Plain {
             value: std::mem::replace(&mut plain.value, Scalar::null()).into_owned(),
             encrypted: plain.encrypted,
         };
-        let Reading { walk, mut values, comments, entries, signed, notes } = self;
-        Reading { walk, values: values.iter_mut().map(own).collect(), comments, entries, signed, notes }
+        let Reading { walk, values, comments, entries, signed, notes } = self;
+        Reading { walk, values: values.into_iter().map(own).collect(), comments, entries, signed, notes }
+    }
+
+    /// The plain text, and what `check` says beside.
+    fn signed_text<T: Send>(&self, document: &Document<'_>, check: impl FnOnce() -> Result<T> + Send) -> Result<(T, Zeroizing<String>)> {
+        if document.source.len() < LARGE {
+            return Ok((check()?, self.text(document)));
+        }
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(check);
+            let text = self.text(document);
+            let checked = checked.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))?;
+            Ok((checked?, text))
+        })
+    }
+
+    /// The MAC of the values; [`None`] for another than the file holds, if that is ignored.
+    fn signed_as(&self, metadata: &Metadata, cipher: &Cipher, ignore_mac: bool) -> Result<Option<String>> {
+        match self.check_mac(metadata, cipher) {
+            Ok(mac) => Ok(Some(mac)),
+            Err(_) if ignore_mac => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The MAC of the values, if it is the one that the file holds.
@@ -220,26 +257,36 @@ struct Opener<'w, 'd, 's> {
     document: &'d Document<'s>,
     walk: &'w Walk,
     cipher: &'w Cipher,
+    /// The version before, opened.
+    earlier: Option<&'d Earlier<'d>>,
     by_comment: bool,
 }
 
 impl<'d> Opener<'_, 'd, '_> {
     fn values(&self) -> Result<Vec<Plain<'d>>> {
         let count = self.walk.leaves.len();
+        let mut values = Vec::with_capacity(count);
         if count < PARALLEL {
-            return self.values_of(0..count);
+            self.add_values(0..count, &mut values)?;
+            return Ok(values);
         }
         let middle = count / 2;
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| self.values_of(middle..count));
-            let mut first = self.values_of(0..middle)?;
-            first.append(&mut second.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??);
-            Ok(first)
+            let second = scope.spawn(|| {
+                let mut second = Vec::with_capacity(count - middle);
+                self.add_values(middle..count, &mut second).map(|()| second)
+            });
+            self.add_values(0..middle, &mut values)?;
+            values.append(&mut second.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))??);
+            Ok(values)
         })
     }
 
-    fn values_of(&self, range: std::ops::Range<usize>) -> Result<Vec<Plain<'d>>> {
-        self.walk.leaves[range].iter().map(|leaf| self.value(leaf)).collect()
+    fn add_values(&self, range: std::ops::Range<usize>, values: &mut Vec<Plain<'d>>) -> Result<()> {
+        for leaf in &self.walk.leaves[range] {
+            values.push(self.value(leaf)?);
+        }
+        Ok(())
     }
 
     fn value(&self, leaf: &Leaf) -> Result<Plain<'d>> {
@@ -259,6 +306,10 @@ impl<'d> Opener<'_, 'd, '_> {
     }
 
     fn open(&self, leaf: &Leaf, token: &Token<'_>) -> Result<Plain<'d>> {
+        let known = |earlier: &'d Earlier<'d>| earlier.opened(self.document.text(leaf.node), self.walk.path(leaf.path));
+        if let Some(value) = self.earlier.and_then(known) {
+            return Ok(Plain { value: value.borrowed(), encrypted: true });
+        }
         let kind = Type::from_name(token.kind).ok_or_else(|| self.fail(leaf, "an encrypted value of a type that isn't known"))?;
         let mut plaintext =
             self.cipher.decrypt(token, self.walk.path(leaf.path).as_bytes()).map_err(|error| self.fail(leaf, &error.message))?;

@@ -67,27 +67,29 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
     let walk = walk::walk(document, request.selection)?;
     refuse_leaks(document, &walk)?;
     let values = resolve_all(document, &walk)?;
-    let kept = request.earlier.map(|earlier| earlier.kept(document, &walk, &values)).unwrap_or_default();
-    let mut sealer = Sealer {
-        document,
-        kept,
-        walk: &walk,
-        values: &values,
-        cipher: request.cipher,
-        ivs: Ivs::new(),
-        edits: Edits::default(),
-        entries: Vec::new(),
-        indexes: layout::Indexes::default(),
-    };
     let only_encrypted = request.metadata.mac_only_encrypted;
-    let mac = if document.source.len() < LARGE {
+    let sealed = || -> Result<Sealer<'_, '_>> {
+        let mut sealer = Sealer {
+            document,
+            kept: request.earlier.map(|earlier| earlier.kept(document, &walk, &values)).unwrap_or_default(),
+            walk: &walk,
+            values: &values,
+            cipher: request.cipher,
+            ivs: Ivs::new(),
+            edits: Edits::default(),
+            entries: Vec::new(),
+            indexes: layout::Indexes::default(),
+        };
         sealer.values()?;
-        mac_of(&walk, &values, only_encrypted)
+        Ok(sealer)
+    };
+    let (mut sealer, mac) = if document.source.len() < LARGE {
+        (sealed()?, mac_of(&walk, &values, only_encrypted))
     } else {
         std::thread::scope(|scope| {
             let mac = scope.spawn(|| mac_of(&walk, &values, only_encrypted));
-            sealer.values()?;
-            mac.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))
+            let sealer = sealed()?;
+            Ok::<_, Error>((sealer, mac.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))?))
         })?
     };
     let comments = sealer.comments(request.selection)?;
@@ -170,7 +172,11 @@ fn refuse_leaks(document: &Document<'_>, walk: &Walk) -> Result<()> {
 }
 
 fn resolve_all<'d>(document: &'d Document<'_>, walk: &Walk) -> Result<Vec<Scalar<'d>>> {
-    walk.leaves.iter().map(|leaf| if leaf.selected { document.secret(leaf.node) } else { document.scalar(leaf.node) }).collect()
+    let mut values = Vec::with_capacity(walk.leaves.len());
+    for leaf in &walk.leaves {
+        values.push(if leaf.selected { document.secret(leaf.node)? } else { document.scalar(leaf.node)? });
+    }
+    Ok(values)
 }
 
 fn mac_of(walk: &Walk, values: &[Scalar<'_>], only_encrypted: bool) -> String {

@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 /// The earlier version of a file, opened.
 pub struct Earlier<'e> {
     document: &'e Document<'e>,
-    plain: &'e Document<'e>,
+    plain: Option<&'e Document<'e>>,
     reading: &'e Reading<'e>,
     /// Its metadata.
     pub metadata: &'e Metadata,
@@ -25,7 +25,7 @@ pub struct Earlier<'e> {
     reuse: bool,
     tokens: Vec<Old<'e>>,
     by_place: HashMap<u64, usize, RandomState>,
-    plain_nodes: HashMap<u64, NodeId, RandomState>,
+    by_token: HashMap<&'e str, usize, RandomState>,
     state: RandomState,
 }
 
@@ -33,6 +33,8 @@ pub struct Earlier<'e> {
 /// share an IV.
 struct Old<'e> {
     node: NodeId,
+    /// What it decrypts to, in the plain text.
+    plain: Option<NodeId>,
     path: &'e str,
     value: &'e Scalar<'e>,
     token: &'e str,
@@ -70,54 +72,50 @@ pub struct OldComment<'e> {
 }
 
 impl<'e> Earlier<'e> {
-    /// The earlier version: as it stands encrypted, as it was read, and the text it decrypts to, parsed. Tokens are kept
-    /// only with `reuse`, styles always.
-    pub fn new(
-        document: &'e Document<'e>,
-        plain: &'e Document<'e>,
-        reading: &'e Reading<'e>,
-        metadata: &'e Metadata,
-        reuse: bool,
-    ) -> Earlier<'e> {
+    /// The earlier version: as it stands encrypted, and as it was read. Tokens are kept only with `reuse`.
+    pub fn new(document: &'e Document<'e>, reading: &'e Reading<'e>, metadata: &'e Metadata, reuse: bool) -> Earlier<'e> {
         let state = RandomState::default();
         let mut earlier = Earlier {
             document,
-            plain,
+            plain: None,
             reading,
             metadata,
             reuse,
             tokens: Vec::with_capacity(reading.values.len()),
             by_place: HashMap::with_capacity_and_hasher(reading.values.len(), state.clone()),
-            plain_nodes: HashMap::with_hasher(state.clone()),
+            by_token: HashMap::with_capacity_and_hasher(reading.values.len(), state.clone()),
             state,
         };
         earlier.index();
         earlier
     }
 
-    /// The same, but every value is written in the style of its plain text.
-    #[must_use]
-    pub fn without_styles(mut self) -> Earlier<'e> {
-        self.plain_nodes.clear();
-        self
-    }
-
     fn index(&mut self) {
         let (document, reading) = (self.document, self.reading);
         let places = self.places(document);
-        let mut seen = HashSet::with_hasher(self.state.clone());
         for (leaf, plain) in reading.walk.leaves.iter().zip(&reading.values) {
             if !plain.encrypted || leaf.alias != NONE || plain.value.kind == Type::Comment {
                 continue;
             }
             let Some(token) = token_in(document.text(leaf.node)) else { continue };
-            let old = Old { node: leaf.node, path: reading.walk.path(leaf.path), value: &plain.value, token, first: seen.insert(token) };
-            self.by_place.insert(places[leaf.node as usize], self.tokens.len());
-            self.tokens.push(old);
+            let (path, at) = (reading.walk.path(leaf.path), self.tokens.len());
+            let first = *self.by_token.entry(token).or_insert(at) == at;
+            self.by_place.insert(places[leaf.node as usize], at);
+            self.tokens.push(Old { node: leaf.node, plain: None, path, value: &plain.value, token, first });
         }
-        let places = self.places(self.plain);
-        let scalars = places.iter().enumerate().filter(|(id, _)| self.plain.nodes[*id].kind == Kind::Scalar);
-        self.plain_nodes.extend(scalars.map(|(id, place)| (*place, id as NodeId)));
+    }
+
+    /// The same with the text it decrypts to, parsed: what is unchanged there keeps the style that carries its token, too.
+    #[must_use]
+    pub fn with_styles(mut self, plain: &'e Document<'e>) -> Earlier<'e> {
+        for (id, place) in self.places(plain).into_iter().enumerate() {
+            let scalar = plain.nodes[id].kind == Kind::Scalar && plain.nodes[id].role != Role::Key;
+            if let Some(old) = self.by_place.get(&place).filter(|_| scalar) {
+                self.tokens[*old].plain = Some(id as NodeId);
+            }
+        }
+        self.plain = Some(plain);
+        self
     }
 
     /// A number for the place of every node, the same for the same place in another version. Comments that stand as
@@ -145,7 +143,14 @@ impl<'e> Earlier<'e> {
     }
 
     fn place(&self, above: u64, step: &(impl Hash + ?Sized)) -> u64 {
-        self.state.hash_one((above, self.state.hash_one(step)))
+        self.state.hash_one((above, step))
+    }
+
+    /// What a token says under a key path, if this is a token and the key path of the earlier version, which was opened with
+    /// the same data key.
+    pub fn opened(&self, token: &str, path: &str) -> Option<&'e Scalar<'e>> {
+        let old = self.by_token.get(token).filter(|_| self.reuse).map(|at| &self.tokens[*at])?;
+        (old.path == path).then_some(old.value)
     }
 
     /// What the values of the next version keep.
@@ -158,8 +163,8 @@ impl<'e> Earlier<'e> {
             .collect();
         let entries = self.entries();
         let carrier = |(leaf, old): (&walk::Leaf, &Option<usize>)| {
-            let place = places[leaf.node as usize];
-            self.carrier(document, leaf.node, place, (*old)?, entries.get(&place).copied())
+            let entry = || entries.get(&places[leaf.node as usize]).copied();
+            self.carrier(document, leaf.node, &self.tokens[(*old)?], entry)
         };
         let carriers: Vec<Option<Carrier<'e>>> = walk.leaves.iter().zip(&olds).map(carrier).collect();
         Kept {
@@ -204,27 +209,35 @@ impl<'e> Earlier<'e> {
     }
 
     /// The bytes around the earlier token, if the author's text of this value is what the earlier version decrypts to.
-    fn carrier(&self, document: &Document<'_>, id: NodeId, place: u64, old: usize, entry: Option<&'e Entry>) -> Option<Carrier<'e>> {
-        let before = *self.plain_nodes.get(&place)?;
-        let (node, old) = (document.node(id), &self.tokens[old]);
+    fn carrier(
+        &self,
+        document: &Document<'_>,
+        id: NodeId,
+        old: &Old<'e>,
+        entry: impl FnOnce() -> Option<&'e Entry>,
+    ) -> Option<Carrier<'e>> {
+        let plain = self.plain?;
+        let (node, before) = (document.node(id), old.plain?);
         let carrying = self.document.node(old.node);
         let bare = |document: &Document<'_>, id| document.props(id).tag.is_none() && document.props(id).anchor_span.is_none();
         let unchanged = node.kind == Kind::Scalar
-            && document.slice(node.span) == self.plain.slice(self.plain.node(before).span)
+            && document.slice(node.span) == plain.slice(plain.node(before).span)
             && node.flow == carrying.flow
             && bare(document, id)
             && bare(self.document, old.node);
         let whole = self.document.slice(carrying.span);
-        let lines = whole.contains('\n') || document.slice(node.span).contains('\n');
-        if !unchanged || lines && document.parent_column(id) != self.plain.parent_column(before) {
+        let has_lines = |text: &str| memchr::memchr(b'\n', text.as_bytes()).is_some();
+        let token_has_lines = has_lines(whole);
+        let lines = token_has_lines || has_lines(document.slice(node.span));
+        if !unchanged || lines && document.parent_column(id) != plain.parent_column(before) {
             return None;
         }
-        if whole.contains('\n') && !closed(document, id) {
+        if token_has_lines && !closed(document, id) {
             return None;
         }
         // Nearly always right at its start: no searcher is set up for every value.
         let at = memchr::memchr_iter(b'E', whole.as_bytes()).find(|at| whole.as_bytes()[*at..].starts_with(old.token.as_bytes()))?;
-        let entry = entry.filter(|entry| entry.bytes.as_str() == document.slice(document.carried(id)));
+        let entry = entry().filter(|entry| entry.bytes.as_str() == document.slice(document.carried(id)));
         Some(Carrier { before: &whole[..at], after: &whole[at + old.token.len()..], entry })
     }
 

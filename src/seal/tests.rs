@@ -39,7 +39,7 @@ fn sealed_with(text: &str, selection: &Selection) -> Result<String> {
     let request =
         Request { selection, cipher: &cipher, metadata: metadata(selection), indent: None, layout: true, lenient: false, earlier: None };
     let sealed = encrypt(&document, request)?;
-    verify::check(&document, &sealed.text, &cipher, true)?;
+    verify::check(&document, &sealed.text, &cipher, true, None, || ())?;
     Ok(sealed.text.to_string())
 }
 

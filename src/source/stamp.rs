@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use foldhash::quality::RandomState;
+use zeroize::Zeroizing;
 
 use super::platform;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +23,9 @@ static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Changes of a file within this time may leave its time as it is: file systems count in steps of up to two seconds.
 const STEP: Duration = Duration::from_secs(2);
+
+/// Bytes that are read at a time.
+const PIECE: usize = 1 << 16;
 
 #[derive(Clone, PartialEq, Eq)]
 struct Stamp {
@@ -45,7 +50,7 @@ pub fn note(path: &Path, before: &Metadata, bytes: &[u8]) {
     let mut stamp = Stamp::of(before);
     let settled = stamp.modified.is_some_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > STEP));
     if !settled {
-        stamp.content = Some(STATE.hash_one(bytes));
+        stamp.content = content(bytes).ok();
     }
     if let Ok(mut seen) = SEEN.lock() {
         seen.insert(name(path), stamp);
@@ -60,8 +65,21 @@ pub fn check(path: &Path) -> Result<()> {
     // The lock isn't held while the file is read: other files wait for it.
     let Some(stamp) = SEEN.lock().ok().and_then(|seen| seen.get(&name(path)).cloned()) else { return Ok(()) };
     let Ok(metadata) = fs::metadata(path) else { return Err(changed(path, "gone")) };
-    let content = stamp.content.and_then(|_| fs::read(path).ok()).map(|bytes| STATE.hash_one(bytes.as_slice()));
+    let content = stamp.content.and_then(|_| content(fs::File::open(path).ok()?).ok());
     if (Stamp { content, ..Stamp::of(&metadata) }) == stamp { Ok(()) } else { Err(changed(path, "changed")) }
+}
+
+/// The hash of what a file holds, read piece by piece.
+fn content(mut file: impl Read) -> std::io::Result<u64> {
+    let (mut hasher, mut piece) = (STATE.build_hasher(), Zeroizing::new(Vec::with_capacity(PIECE)));
+    loop {
+        piece.clear();
+        file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+        hasher.write(&piece);
+        if piece.len() < PIECE {
+            return Ok(hasher.finish());
+        }
+    }
 }
 
 /// What this process wrote itself is no change by others.

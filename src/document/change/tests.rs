@@ -8,19 +8,21 @@ fn format(text: &str) -> &'static dyn Format {
     if text.starts_with('{') && text.contains('"') { &Json } else { &Yaml }
 }
 
-fn read(format: &'static dyn Format, changed: Changed) -> Result<String> {
-    changed.read(format).map(|document| document.source.to_owned())
+fn read(before: &Document<'_>, changed: Changed) -> Result<String> {
+    let after = changed.read(before.format)?;
+    changed.check(before, &after)?;
+    Ok(after.source.to_owned())
 }
 
 fn after_set(text: &str, path: &str, json: &str) -> Result<String> {
     let document = format(text).parse(text)?;
     set(&document, &index_path::parse(path, ErrorKind::BadIndex)?, &json::value_of(json).unwrap())
-        .and_then(|changed| read(document.format, changed))
+        .and_then(|changed| read(&document, changed))
 }
 
 fn after_unset(text: &str, path: &str) -> Result<Option<String>> {
     let document = format(text).parse(text)?;
-    unset(&document, &index_path::parse(path, ErrorKind::BadIndex)?)?.map(|changed| read(document.format, changed)).transpose()
+    unset(&document, &index_path::parse(path, ErrorKind::BadIndex)?)?.map(|changed| read(&document, changed)).transpose()
 }
 
 #[track_caller]
