@@ -227,33 +227,37 @@ impl Recipients {
     /// # Errors
     /// A recipient that its kind refuses.
     pub fn group(&self, context: &Context) -> Result<Vec<RecipientSpec>> {
-        self.specs(|variable| context.environment.var(variable))
+        self.specs("", |variable| context.environment.var(variable))
     }
 
-    /// The recipients of flags alone.
+    /// The recipients of flags alone, whose names begin with `prefix` (`add-`).
     ///
     /// # Errors
-    /// A recipient that its kind refuses.
-    pub fn given(&self) -> Result<Vec<RecipientSpec>> {
-        self.specs(|_| None)
+    /// A recipient that its kind refuses, with the flag.
+    pub fn given(&self, prefix: &str) -> Result<Vec<RecipientSpec>> {
+        self.specs(prefix, |_| None)
     }
 
-    fn specs(&self, variable_of: impl Fn(&str) -> Option<String>) -> Result<Vec<RecipientSpec>> {
-        let kinds: [(&str, &[String], &str); 7] = [
-            ("kms", &self.kms, "SOPS_KMS_ARN"),
-            ("gcp_kms", &self.gcp_kms, "SOPS_GCP_KMS_IDS"),
-            ("hckms", &self.hckms, "SOPS_HUAWEICLOUD_KMS_IDS"),
-            ("azure_kv", &self.azure_kv, "SOPS_AZURE_KEYVAULT_URLS"),
-            ("hc_vault", &self.hc_vault_transit, "SOPS_VAULT_URIS"),
-            ("pgp", &self.pgp, "SOPS_PGP_FP"),
-            ("age", &self.age, "SOPS_AGE_RECIPIENTS"),
+    fn specs(&self, prefix: &str, variable_of: impl Fn(&str) -> Option<String>) -> Result<Vec<RecipientSpec>> {
+        let kinds: [(&str, &str, &[String], &str); 7] = [
+            ("kms", "kms", &self.kms, "SOPS_KMS_ARN"),
+            ("gcp_kms", "gcp-kms", &self.gcp_kms, "SOPS_GCP_KMS_IDS"),
+            ("hckms", "hckms", &self.hckms, "SOPS_HUAWEICLOUD_KMS_IDS"),
+            ("azure_kv", "azure-kv", &self.azure_kv, "SOPS_AZURE_KEYVAULT_URLS"),
+            ("hc_vault", "hc-vault-transit", &self.hc_vault_transit, "SOPS_VAULT_URIS"),
+            ("pgp", "pgp", &self.pgp, "SOPS_PGP_FP"),
+            ("age", "age", &self.age, "SOPS_AGE_RECIPIENTS"),
         ];
         let mut group = Vec::new();
-        for (field, flags, variable) in kinds {
-            let lists = if flags.is_empty() { variable_of(variable).into_iter().collect() } else { flags.to_vec() };
+        for (field, flag, flags, variable) in kinds {
+            let (lists, place) = match flags {
+                [] => (variable_of(variable).into_iter().collect(), variable.to_owned()),
+                flags => (flags.to_vec(), format!("--{prefix}{flag}")),
+            };
             let Some(kind) = recipient::kind_by_field(field) else { continue };
             for text in lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
-                group.push(kind.parse(text)?);
+                let spec = kind.parse(text);
+                group.push(spec.map_err(|error| Error { message: format!("{place}: {}", error.message), ..error })?);
             }
         }
         let pairs = self.context()?;

@@ -85,7 +85,7 @@ type Groups = (Vec<Vec<RecipientSpec>>, Option<usize>);
 
 fn add(recipients: &Recipients, metadata: &Metadata) -> Result<Groups> {
     let mut groups = rewrap::recipients(metadata);
-    groups.push(recipients.given()?);
+    groups.push(recipients.given("")?);
     let kept = metadata.threshold.filter(|_| metadata.groups.len() > 1);
     Ok((groups, recipients.shamir_secret_sharing_threshold.or(kept)))
 }

@@ -108,7 +108,7 @@ impl Changes {
             encryption_context: self.encryption_context.clone(),
             ..Recipients::default()
         };
-        flags.given()
+        flags.given("add-")
     }
 
     /// What is no fingerprint is no file's: genuine sops removes nothing then.
@@ -126,7 +126,7 @@ impl Changes {
             encryption_context: self.encryption_context.clone(),
             ..Recipients::default()
         };
-        flags.given()
+        flags.given("rm-")
     }
 }
 

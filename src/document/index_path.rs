@@ -30,7 +30,26 @@ fn step(part: &str) -> Option<Index> {
 
 fn refused(path: &str, kind: Kind) -> Error {
     let what = if kind == Kind::BadPath { "error parsing --extract path: not an index path" } else { "not an index path" };
-    Error::new(kind, what).for_key(path).hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]")
+    let error = Error::new(kind, what).for_key(path);
+    match spelled(path) {
+        Some(index) => error.hint(format!("write {index}, if every dot stands between two keys")),
+        None => error.hint("expected a form like [\"data\"][\"password\"] or [\"list\"][0]"),
+    }
+}
+
+/// The index that a path with dots most likely means.
+fn spelled(path: &str) -> Option<String> {
+    let mut steps = Vec::new();
+    for word in path.split('.') {
+        let (key, items) = word.split_at(word.find('[').unwrap_or(word.len()));
+        if key.is_empty() || key.contains(['"', '\'', ']']) {
+            return None;
+        }
+        steps.push(Index::Key(key.to_owned()));
+        let items = parse(items, Kind::BadIndex).ok()?;
+        steps.extend(items);
+    }
+    Some(shown(&steps))
 }
 
 /// Reads a path as people write it, `data.password` or `list[2].name`, in the light of what `document` holds. `flat`
@@ -47,15 +66,17 @@ pub fn dotted(document: &Document<'_>, path: &str, flat: &[&str]) -> Result<Vec<
     search.walk(document.parts.first().map_or(NONE, |part| part.root), path, Vec::new());
     match search.found.as_slice() {
         [only] => Ok(only.clone()),
-        [] => search.new_entry().ok_or_else(|| unclear(path)),
-        _ => Err(unclear(path)),
+        [] => search.new_entry().ok_or_else(|| unclear(path, &spelled(path).into_iter().collect::<Vec<_>>())),
+        several => Err(unclear(path, &several.iter().map(|steps| shown(steps)).collect::<Vec<_>>())),
     }
 }
 
-fn unclear(path: &str) -> Error {
-    Error::new(Kind::BadIndex, "it isn't clear which key this path means")
-        .for_key(path)
-        .hint("write it as an index, such as [\"data\"][\"password\"] or [\"list\"][0]")
+fn unclear(path: &str, meanings: &[String]) -> Error {
+    let error = Error::new(Kind::BadIndex, "it isn't clear which key this path means").for_key(path);
+    match meanings {
+        [] => error.hint("write it as an index, such as [\"data\"][\"password\"] or [\"list\"][0]"),
+        meanings => error.hint(format!("write what is meant as an index: {}", meanings.join(" or "))),
+    }
 }
 
 /// All ways to read a dotted path.
@@ -254,6 +275,20 @@ mod tests {
         for same in ["[\"m\"][0][\"n\"]", "[\"l\"][-1]", "[\"l\"][\"x\"]", "[\"no\"][3]", "[\"m\"][0][3]"] {
             assert_eq!(read(same).as_deref(), Ok(same));
         }
+    }
+
+    #[test]
+    fn a_path_with_dots_is_spelled_out() {
+        let hint = |path: &str| parse(path, Kind::BadIndex).unwrap_err().hints.concat();
+        assert!(hint("x.y[0]").contains(r#"["x"]["y"][0]"#));
+        assert!(hint("data.tls").contains(r#"["data"]["tls"]"#));
+        for unclear in ["a..b", ".a", "\"a", "a]", "a[x]"] {
+            assert!(hint(unclear).starts_with("expected a form"), "{unclear}");
+        }
+        let document = crate::document::yaml::parse("a.b: 1\na: {b: 2}\n").unwrap();
+        let hints = dotted(&document, "a.b", &[]).unwrap_err().hints.concat();
+        assert!(hints.contains(r#"["a.b"] or ["a"]["b"]"#), "{hints}");
+        assert!(dotted(&document, "x.y.z", &[]).unwrap_err().hints.concat().contains(r#"["x"]["y"]["z"]"#));
     }
 
     #[test]
