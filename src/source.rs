@@ -251,12 +251,16 @@ fn replace(path: &Path, target: &Path, text: &[u8], old: Option<&fs::Metadata>, 
     if let Some(metadata) = old {
         platform::refuse_hard_links(target, metadata)?;
     }
-    let temporary = Temporary::create(target)?;
-    temporary.fill(text, old, private).map_err(|why| {
-        unwritable(target, &why.to_string())
-            .hint("--write-through writes into the file itself and keeps its owner; --output writes a new file")
-    })?;
+    let filled = |temporary: Temporary| {
+        temporary.fill(text, old, private).map(|()| temporary).map_err(|why| {
+            unwritable(target, &why.to_string())
+                .hint("--write-through writes into the file itself and keeps its owner; --output writes a new file")
+        })
+    };
+    let temporary = filled(Temporary::create(target)?)?;
     stamp::check(path)?;
+    // A system may refuse the name that it gives a new file.
+    let temporary = temporary.named().map_or_else(|| filled(Temporary::create_named(target)?), Ok)?;
     temporary.rename(target)?;
     stamp::forget(path);
     Ok(())
@@ -268,3 +272,4 @@ pub mod private;
 pub mod signals;
 mod stamp;
 pub mod temporary;
+mod unnamed;

@@ -34,7 +34,9 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCa
 
 /// The changed text, if it reads as it should.
 fn read(document: &Document<'_>, changed: &Changed) -> Result<String, Error> {
-    changed.read(document.format).map(|again| again.source.to_owned())
+    let again = changed.read(document.format)?;
+    changed.check(document, &again)?;
+    Ok(again.source.to_owned())
 }
 
 /// A value, in JSON.

@@ -132,7 +132,7 @@ fn entries_of_every_kind_survive_every_rewrite() {
     let format = kveil::document::format_by_name("yaml").unwrap();
     let opened = next::open(&text, format, &identities, &[], false).unwrap();
     let same = |next: &str| assert_eq!(entries(next), entries(&text));
-    let changed = next::reseal(&opened, "a: another\n", "2030-01-01T00:00:00Z").unwrap();
+    let changed = next::reseal(&opened, "a: another\n", |_| Ok(()), "2030-01-01T00:00:00Z").unwrap();
     assert!(changed.contains("2030-01-01") && !changed.contains("another"));
     same(&changed);
     let mut metadata = opened.metadata.clone();

@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
 fn there_and_back(document: &Document<'_>, selection: &Selection, odd: bool) {
     let cipher = Cipher::new(&KEY);
     let Ok(sealed) = seal(document, selection, &cipher, odd) else { return };
-    if let Err(error) = verify::check(document, &sealed.text, &cipher, true) {
+    if let Err(error) = verify::check(document, &sealed.text, &cipher, true, None, || ()) {
         // A refusal is safe, if unwelcome: only a hunt for such inputs stops at one.
         let hunting = std::env::var_os("KVEIL_FUZZ_STRICT").is_some();
         let (kind, pattern) = selection.parts();

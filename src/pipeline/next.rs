@@ -210,6 +210,7 @@ fn revised<T>(
         let Some(written) = write(&before)? else { return Ok(None) };
         let after = read(&written)?;
         if after.source == before.source && opened.is_signed() {
+            check(&written, &before, &after)?;
             return Ok(Some(Zeroizing::new(opened.document.source.to_owned())));
         }
         let earlier = joined(earlier)?.with_styles(&before);

@@ -1,5 +1,6 @@
-//! The new version of a file: written beside it until it takes the file's place in one step. A run that
-//! is killed can leave such a file, and with it the plaintext of a secret: the next run removes it.
+//! The new version of a file: written beside it until it takes the file's place in one step. Where the system allows, it has
+//! a name only between the last two steps; elsewhere a run that is killed can leave such a file, and with it the plaintext of
+//! a secret: the next run removes it.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -8,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use super::{platform, signals, unwritable};
+use super::{platform, signals, unnamed, unwritable};
 use crate::error::Result;
 
 /// How the names of these files end, behind `.NAME.` and 16 digits.
@@ -22,11 +23,21 @@ pub(super) struct Temporary {
     path: PathBuf,
     /// Locked as long as it is in use: one that can be locked belongs to a run that was killed.
     file: File,
+    /// Whether it stands under its path already.
+    is_named: bool,
 }
 
 impl Temporary {
+    /// A file with no name yet, where there are such files.
     pub(super) fn create(target: &Path) -> Result<Temporary> {
         sweep(target);
+        let Some(file) = unnamed::create(folder_of(target)) else { return Temporary::create_named(target) };
+        let _ = file.lock();
+        Ok(Temporary { path: beside(target)?, file, is_named: false })
+    }
+
+    /// A file with a name.
+    pub(super) fn create_named(target: &Path) -> Result<Temporary> {
         loop {
             let path = beside(target)?;
             let opened = signals::make(&path, || platform::private().write(true).create_new(true).open(&path));
@@ -38,7 +49,7 @@ impl Temporary {
             // Where the system has no such locks, nothing is taken for a leftover.
             let _ = file.lock();
             if path.exists() {
-                return Ok(Temporary { path, file });
+                return Ok(Temporary { path, file, is_named: true });
             }
             // Another run took it for a leftover before it was locked.
             signals::forget(&path);
@@ -50,6 +61,19 @@ impl Temporary {
         file.write_all(text)?;
         platform::take_over(&self.file, old, private)?;
         self.file.sync_all()
+    }
+
+    /// The file under its name; [`None`] if the system refuses to give it one.
+    pub(super) fn named(mut self) -> Option<Temporary> {
+        if !self.is_named {
+            let named = signals::make(&self.path, || unnamed::give_name(&self.file, &self.path));
+            if named.is_err() {
+                signals::forget(&self.path);
+                return None;
+            }
+            self.is_named = true;
+        }
+        Some(self)
     }
 
     pub(super) fn rename(self, target: &Path) -> Result<()> {
@@ -95,9 +119,13 @@ pub fn remove_leftover(path: &Path) -> bool {
     locked.is_some() && fs::remove_file(path).is_ok()
 }
 
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Removes what killed runs left in the folder of `target`.
 fn sweep(target: &Path) {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(target);
     if SWEPT.lock().is_ok_and(|mut swept| swept.insert(folder.to_owned())) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| is_name(&entry.file_name())) {
             remove_leftover(&entry.path());
@@ -125,6 +153,26 @@ mod tests {
         assert!(left(".notes.tmp") && left(".0123456789abcdef.tmp") && left("x.0123456789abcdef.tmp"), "files of others");
         assert!(living.exists(), "a run that is under way");
         assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_new_version_has_a_name_only_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.yaml");
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        let temporary = Temporary::create(&target).unwrap();
+        temporary.fill(b"hunter2", None, false).unwrap();
+        assert_eq!(count(), usize::from(temporary.is_named));
+        drop(temporary);
+        assert_eq!(count(), 0);
+        for create in [Temporary::create, Temporary::create_named] {
+            let temporary = create(&target).unwrap();
+            temporary.fill(b"hunter2", None, false).unwrap();
+            let temporary = temporary.named().unwrap();
+            assert!(temporary.path.exists());
+            temporary.rename(&target).unwrap();
+            assert_eq!((count(), fs::read(&target).unwrap()), (1, b"hunter2".to_vec()));
+        }
     }
 
     #[test]
