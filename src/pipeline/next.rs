@@ -448,6 +448,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_a_token_counts_at_its_own_key_path_only() {
+        let mut tried = 0;
+        for (name, format, text) in genuine() {
+            let opened = open(&text, format, &identities(), &[], false).unwrap();
+            let (known, cipher) = (earlier(&opened, true), Cipher::new(opened.data_key.bytes()));
+            let plain = format.parse_opened(&opened.plain).unwrap();
+            let accepts = |output: &str| verify::check(&plain, output, &cipher, true, Some(&known), || ()).is_ok();
+            if !accepts(&text) {
+                continue;
+            }
+            let tokens: Vec<(String, &str)> = opened.tokens().map(|(path, token, ..)| (path, token)).collect();
+            let Some(pair) = tokens.windows(2).find(|pair| pair[0].1 != pair[1].1 && text.matches(pair[0].1).count() == 1) else {
+                continue;
+            };
+            let (one, other) = (pair[0].1, pair[1].1);
+            let swapped = text.replace(one, "@").replace(other, one).replace('@', other);
+            let damaged = text.replace(one, &one.replacen(",iv:", "A,iv:", 1));
+            let repeated = text.replace(one, other);
+            for (what, output) in [("swapped", swapped), ("damaged", damaged), ("repeated", repeated)] {
+                assert!(output == text || !accepts(&output), "{name}: {what}");
+            }
+            tried += 1;
+        }
+        assert!(tried > 20, "{tried}");
+    }
+
+    #[test]
     fn a_rotated_file_has_no_token_of_the_old_one_and_the_same_text() {
         for (name, format, text) in genuine() {
             let opened = open(&text, format, &identities(), &[], false).unwrap();

@@ -72,6 +72,52 @@ fn a_scalar_keeps_its_style_where_it_can() {
 }
 
 #[test]
+fn any_other_difference_is_seen() {
+    let text = "a: 1\nb: [x, y]\nc: {d: e, l: [1]}\nr: &r {s: 1}\nt: *r\n---\nf: g\n---\n";
+    let document = Yaml.parse(text).unwrap();
+    let path = index_path::parse(r#"["c"]["l"][0]"#, ErrorKind::BadIndex).unwrap();
+    let accepts = |mut changed: Changed, from: &str, to: &str| {
+        let altered = changed.text.replacen(from, to, 1);
+        assert!(from == to || altered != changed.text.as_str(), "{from} isn't there");
+        changed.text = altered.into();
+        changed.read(&Yaml).and_then(|after| changed.check(&document, &after)).is_ok()
+    };
+    let differences = [
+        ("a: 1", "a: '1'"),
+        ("a: 1", "z: 1"),
+        ("a: 1\n", ""),
+        ("a: 1\n", "a: 1\nn: 1\n"),
+        ("[x, y]", "[y, x]"),
+        ("[x, y]", "[x]"),
+        ("[x, y]", "[x, y, z]"),
+        ("[x, y]", "{x: y}"),
+        ("[x, y]", "x"),
+        ("d: e", "d: {}"),
+        ("s: 1", "s: 2"),
+        ("t: *r", "t: {s: 2}"),
+        ("f: g", "f: h"),
+        ("f: g\n---\n", "f: g\n"),
+        ("f: g\n---\n", "f: g\n---\nx: 1\n"),
+        ("f: g\n", ""),
+    ];
+    let same = [("a: 1", "a: 1"), ("a: 1", "a: 0x1"), ("t: *r", "t: {s: 1}"), ("[x, y]", "['x', y]"), ("f: g\n---\n", "f: g\n---\n{}\n")];
+    for taken_out in [false, true] {
+        let change = || match taken_out {
+            true => unset(&document, &path).unwrap().unwrap(),
+            false => set(&document, &path, &Value::int(2)).unwrap(),
+        };
+        for (from, to) in same {
+            assert!(accepts(change(), from, to), "{from} to {to}");
+        }
+        for (from, to) in differences {
+            assert!(!accepts(change(), from, to), "{from} to {to}");
+        }
+    }
+    assert!(!accepts(set(&document, &path, &Value::int(2)).unwrap(), "[2]", "[3]"), "the value itself");
+    assert!(!accepts(unset(&document, &path).unwrap().unwrap(), "l: []", "l: [1]"), "the item itself");
+}
+
+#[test]
 fn what_is_there_already_stays_as_it_is_written() {
     for (text, path, json) in [
         ("a: 0x10\n", r#"["a"]"#, "16"),
