@@ -405,7 +405,7 @@ fn a_step_of_the_action_fails_for_the_same_and_leaves_no_file() {
         ("wrong key", good.clone(), "Failed to get the data key"),
         ("tampered", good.replace("name: db", "name: dc"), "MAC mismatch"),
         ("half", good.replace(token, "  password: clear"), "a value in clear"),
-        ("no metadata", good.split("sops:").next().unwrap().to_owned(), "s.yaml"),
+        ("no metadata", good.split("sops:").next().unwrap().to_owned(), "stringData.password"),
     ];
     for (fault, text, word) in faults {
         sandbox.write("base/s.yaml", text);

@@ -61,7 +61,8 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         let error = Error::new(Kind::Generic, "the kustomization gives no manifests").in_file(&args.dir.display().to_string());
         return Err(error.hint("list resources or generators in its kustomization"));
     }
-    super::guard::pass(context, &verdict).map_err(|error| build::copied_sealed(&closure).into_iter().fold(error, Error::hint))?;
+    let named = |error| build::copied_sealed(&closure).into_iter().fold(error, Error::hint);
+    super::guard::pass(context, &verdict, guard::LEFT_OVER).map_err(named)?;
     report::data(text.as_bytes())
 }
 

@@ -34,16 +34,16 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
         let error = Error::new(Kind::Generic, "there are no manifests: nothing would be deployed, or all be pruned");
         return Err(error.hint("did the command before it fail? set -o pipefail").hint("--allow-empty lets nothing through"));
     }
-    pass(context, &verdict).map_err(located)?;
+    pass(context, &verdict, guard::UNOPENED).map_err(located)?;
     report::data(text.as_bytes())
 }
 
-/// Lists what may hold ciphertext.
+/// Lists what may hold ciphertext; `advice` is for what may not.
 ///
 /// # Errors
 /// As [`Verdict::settle`].
-pub fn pass(context: &Context, verdict: &Verdict) -> Result<()> {
-    verdict.settle()?;
+pub fn pass(context: &Context, verdict: &Verdict, advice: &str) -> Result<()> {
+    verdict.settle(advice)?;
     verdict.allowed.iter().for_each(|line| report::note(context, &format!("holds ciphertext, and may: {line}")));
     Ok(())
 }

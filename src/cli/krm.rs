@@ -101,7 +101,7 @@ fn of_input(context: &Context, args: &Args, caller: Caller) -> Result<Zeroizing<
         Function::Generate(generator) => run.generated(&generator, caller),
         Function::Decrypt(integrity) => run.decrypt(&resources, integrity, caller),
         Function::Guard => {
-            super::guard::pass(context, &guard::objects(resources.document(), &resources.roots))?;
+            super::guard::pass(context, &guard::objects(resources.document(), &resources.roots), guard::UNOPENED)?;
             Ok(stdin.clone())
         }
     };
@@ -127,7 +127,7 @@ impl Run<'_> {
     /// The same text, if no ciphertext is left in it.
     fn guarded(&self, text: Zeroizing<String>, caller: Caller) -> Result<Zeroizing<String>> {
         let result = Resources::read(&text, caller)?;
-        super::guard::pass(self.context, &guard::objects(result.document(), &result.roots))?;
+        super::guard::pass(self.context, &guard::objects(result.document(), &result.roots), guard::LEFT_OVER)?;
         drop(result);
         Ok(text)
     }

@@ -53,12 +53,19 @@ pub fn objects(document: &Document<'_>, roots: &[NodeId]) -> Verdict {
     verdict
 }
 
+/// What to do where nothing was to be decrypted.
+pub const UNOPENED: &str =
+    "decrypt while rendering: kveil build DIR, or a plugin; kustomize skips plugins in silence without --enable-exec";
+/// What to do where the rest was decrypted.
+pub const LEFT_OVER: &str = "its file has lost its sops block, or stands where nothing is opened (docs/deploy.md): restore the block, or list \
+     the file where it is opened";
+
 impl Verdict {
-    /// The error that ciphertext is.
+    /// The error that ciphertext is; `advice` is what to do about it, one of [`UNOPENED`] and [`LEFT_OVER`].
     ///
     /// # Errors
     /// `Generic` (1) with object and key path of each.
-    pub fn settle(&self) -> Result<()> {
+    pub fn settle(&self, advice: &str) -> Result<()> {
         const SHOWN: usize = 20;
         if self.found.is_empty() {
             return Ok(());
@@ -71,9 +78,7 @@ impl Verdict {
         if self.found.len() > SHOWN {
             error = error.hint(format!("and {} more", self.found.len() - SHOWN));
         }
-        Err(error
-            .hint("decrypt while rendering: kveil build DIR, or a plugin; kustomize skips plugins in silence without --enable-exec")
-            .hint(format!("an object that is meant to hold ciphertext says so: annotation {ALLOW}: <reason>")))
+        Err(error.hint(advice).hint(format!("an object that is meant to hold ciphertext says so: annotation {ALLOW}: <reason>")))
     }
 
     fn look(&mut self, document: &Document<'_>, root: NodeId) {
@@ -230,10 +235,10 @@ mod tests {
             "apiVersion: isindir.github.com/v1\nkind: SopsSecret\nspec: {ENC}\n---\napiVersion: v1\nkind: X\nmetadata: {{name: n, annotations: {{{ALLOW}: opened later}}}}\na: {ENC}\n"
         );
         let verdict = manifests(&text).unwrap();
-        assert!(verdict.found.is_empty() && verdict.settle().is_ok());
+        assert!(verdict.found.is_empty() && verdict.settle(UNOPENED).is_ok());
         assert_eq!(verdict.allowed, ["SopsSecret: SopsSecret is decrypted by its controller", "X n: opened later"]);
         let without_reason = text.replace("opened later", "''");
-        assert!(manifests(&without_reason).unwrap().settle().is_err());
+        assert!(manifests(&without_reason).unwrap().settle(UNOPENED).is_err());
     }
 
     #[test]

@@ -38,8 +38,9 @@ struct Values {
     clear: Vec<Known>,
 }
 
-/// The key paths of values in `plain`, the next version of `opened`, that `selection` would leave in clear though they are encrypted so far: at this place; at another one, in base64 or not; or as a key that is
-/// encrypted nowhere any more. What is in clear already is none.
+/// The key paths of values in `plain`, the next version of `opened`, that `selection` would leave in clear though they are
+/// encrypted so far: at this place; at another one, in base64 or not; or as a key that is encrypted nowhere any more. What is
+/// in clear already is none.
 ///
 /// # Errors
 /// Those of reading and walking either file.

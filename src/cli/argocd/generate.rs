@@ -35,7 +35,7 @@ pub fn run(context: &Context, args: &GenerateArgs) -> Result<()> {
         let error = Error::new(Kind::Generic, "there are no manifests: Argo CD would prune all of the application");
         return Err(error.hint("is the application's path right? plain files below it count with --recurse"));
     }
-    verdict.settle()?;
+    verdict.settle(guard::LEFT_OVER)?;
     report::data(text.as_bytes())
 }
 

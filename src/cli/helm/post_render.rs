@@ -52,7 +52,7 @@ fn rendered(context: &Context, args: &Args) -> Result<()> {
     identities::tell(context, &args.common, &identities);
     let rendered = rendered?;
     let verdict = guard::manifests(&rendered.text)?;
-    verdict.settle()?;
+    verdict.settle(guard::LEFT_OVER)?;
     verdict.allowed.iter().for_each(|object| report::note(context, &format!("left encrypted: {object}")));
     rendered.notes.iter().for_each(|note| report::warning(context, note));
     report::data(rendered.text.as_bytes())
