@@ -221,6 +221,7 @@ mod tests {
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(PANICKED), "{said}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "something was left");
-        assert!(said.contains("said: a bug of kveil, at src/source/signals.rs:") && !said.contains("hunter2"), "{said}");
+        let named = said.contains("said: a bug of kveil, at ") && said.contains("src/source/signals.rs:");
+        assert!(named && !said.contains("hunter2"), "{said}");
     }
 }
