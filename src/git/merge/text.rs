@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::path::Path;
 
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::DiffOp;
 use zeroize::Zeroizing;
 
+use super::alignment;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 
@@ -40,7 +41,7 @@ pub(super) fn marked(ours: Part<'_>, theirs: Part<'_>, size: usize) -> Zeroizing
     let texts = |lines: &[(usize, &str)]| -> String { lines.iter().map(|(_, line)| *line).collect() };
     let (before, after): (Vec<&str>, Vec<&str>) = (old.iter().map(|line| line.1).collect(), new.iter().map(|line| line.1).collect());
     let mut out = Zeroizing::new(String::with_capacity(ours.text.len() + theirs.text.len()));
-    for op in capture_diff_slices(Algorithm::Myers, &before, &after) {
+    for op in alignment::steps(&before, &after) {
         let (a, b) = (&old[op.old_range()], &new[op.new_range()]);
         if matches!(op, DiffOp::Equal { .. }) || (ours.is_quiet(a) && theirs.is_quiet(b)) {
             out.push_str(&texts(a));

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use similar::DiffOp;
 
 use super::frame::{Frame, Line};
-use super::refine;
+use super::{alignment, refine};
 use crate::secret::Secret;
 
 /// One of the three versions.
@@ -237,5 +237,5 @@ pub(super) fn matches<T: Eq + std::hash::Hash>(old: &[T], new: &[T]) -> Vec<(usi
         DiffOp::Equal { old_index, new_index, len } => (0..len).map(move |at| (old_index + at, new_index + at)).collect(),
         _ => Vec::new(),
     };
-    capture_diff_slices(Algorithm::Myers, old, new).into_iter().flat_map(equal).collect()
+    alignment::steps(old, new).into_iter().flat_map(equal).collect()
 }
