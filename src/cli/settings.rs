@@ -23,6 +23,8 @@ use crate::source::{Source, platform};
 /// The name of a configuration.
 pub const FILE: &str = ".sops.yaml";
 const MISSPELT: &str = ".sops.yml";
+/// Why no rule about values counts.
+pub const WHOLE: &str = "all of a binary file";
 /// As far up as sops looks.
 const MAX_PARENTS: usize = 100;
 
@@ -301,7 +303,7 @@ fn selection(context: &Context, asked: &Asked<'_>, rule: Option<&Rule>, document
         if flag.is_some() || ruled.is_some() {
             report::warning(context, "a rule about values means nothing for a binary file, all of it is encrypted");
         }
-        return Ok((Selection::sops_default(), "all of a binary file"));
+        return Ok((Selection::sops_default(), WHOLE));
     }
     match (flag, ruled) {
         (Some((kind, _)), Some((other, _))) if kind != *other => Err(conflict(kind.name(), other.name())),
