@@ -165,10 +165,8 @@ pub fn utf8(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>> {
 /// `Unwritable` (3); the old file is untouched then.
 pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
     let text = text.as_ref();
-    if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name)) {
-        // It may lead to a regular file, which belongs to whoever opened it.
-        let mut out = std::io::stdout().lock();
-        return out.write_all(text).and_then(|()| out.flush()).map_err(|why| unwritable(path, &why.to_string()));
+    if let Some(descriptor) = descriptor(path) {
+        return write_to_descriptor(path, descriptor, text).map_err(|why| unwritable(path, &why.to_string()));
     }
     let target = resolve(path);
     match fs::metadata(&target) {
@@ -180,6 +178,26 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
 }
 
 /// The file that a path leads to, also where it doesn't exist yet.
+/// What a path names that stands for something this process has open: `1` for standard output.
+fn descriptor(path: &Path) -> Option<&str> {
+    let open = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"].map(Path::new);
+    match path.to_str()? {
+        "/dev/stdout" => Some("1"),
+        "/dev/stderr" => Some("2"),
+        _ => path.file_name()?.to_str().filter(|_| path.parent().is_some_and(|parent| open.contains(&parent))),
+    }
+}
+
+/// It may lead to a regular file, which belongs to whoever opened it, and may have no name: nothing is replaced.
+fn write_to_descriptor(path: &Path, descriptor: &str, text: &[u8]) -> std::io::Result<()> {
+    let mut out: Box<dyn Write> = match descriptor {
+        "1" => Box::new(std::io::stdout().lock()),
+        "2" => Box::new(std::io::stderr().lock()),
+        _ => Box::new(OpenOptions::new().append(true).open(path)?),
+    };
+    out.write_all(text).and_then(|()| out.flush())
+}
+
 fn resolve(path: &Path) -> PathBuf {
     let through_link = || fs::read_link(path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
     fs::canonicalize(path).ok().or_else(through_link).unwrap_or_else(|| path.to_owned())

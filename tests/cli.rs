@@ -148,6 +148,19 @@ mod files {
         assert_eq!(sandbox.shell("kveil decrypt --output /dev/stdout e.yaml | cat").run().text(), plain);
     }
 
+    /// A file without a name, and one that others go on with.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_descriptor_leads_to_is_written_and_not_replaced() {
+        let sandbox = ready();
+        sandbox.write("e.yaml", sealed(&sandbox));
+        let plain = sandbox.read("secret.yaml");
+        sandbox.shell("exec 3>gone; rm gone; kveil decrypt --output /dev/fd/3 e.yaml; cat /proc/self/fd/3 >was").run().ok();
+        assert!(!sandbox.path("gone (deleted)").exists() && sandbox.read("was") == plain);
+        sandbox.shell("exec 3>>log; echo before >&3; kveil decrypt --output /proc/self/fd/3 e.yaml; echo behind >&3").run().ok();
+        assert_eq!(sandbox.read("log"), [b"before\n".as_slice(), &plain, b"behind\n"].concat());
+    }
+
     #[test]
     fn in_place_on_a_pipe_is_refused() {
         let sandbox = ready();
