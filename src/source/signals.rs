@@ -1,6 +1,7 @@
 //! What a signal does while plaintext or half-written files are on disk: they are removed first, or the program that
 //! was started gets the signal instead. A panic removes them, too.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -156,16 +157,16 @@ fn remove(mut pending: MutexGuard<'_, Vec<PathBuf>>) {
 
 /// Ends the process at the first panic, on whatever thread, and removes what is noted before that: the program is built
 /// without unwinding, so nothing is dropped. `say` gets one line for people. It has no text that was put together, which
-/// may hold a piece of a file; with `RUST_BACKTRACE` all of it is shown, in Rust's own way.
+/// may hold a piece of a file; `RUST_BACKTRACE` adds the way to it.
 pub fn end_at_a_panic(say: fn(&str)) {
-    let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if let Some(pending) = noted_within(PATIENCE) {
             remove(pending);
         }
-        match std::env::var_os("RUST_BACKTRACE") {
-            Some(_) => usual(panic),
-            None => say(&bug(panic)),
+        say(&bug(panic));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            trace.to_string().lines().for_each(say);
         }
         std::process::exit(PANICKED);
     }));
@@ -214,14 +215,17 @@ mod tests {
 
     #[test]
     fn a_panic_leaves_no_plaintext_and_ends_the_process() {
-        let place = tempfile::tempdir().unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        let command = command.args(["--exact", "--nocapture", "source::signals::tests::panics_on_another_thread"]);
-        let done = command.env(PLACE, place.path()).env_remove("RUST_BACKTRACE").output().unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert_eq!(done.status.code(), Some(PANICKED), "{said}");
-        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "something was left");
-        let named = said.contains("said: a bug of kveil, at ") && said.contains("src/source/signals.rs:");
-        assert!(named && !said.contains("hunter2"), "{said}");
+        for backtrace in ["0", "1"] {
+            let place = tempfile::tempdir().unwrap();
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let command = command.args(["--exact", "--nocapture", "source::signals::tests::panics_on_another_thread"]);
+            let done = command.env(PLACE, place.path()).env("RUST_BACKTRACE", backtrace).output().unwrap();
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(PANICKED), "{said}");
+            assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "something was left");
+            let named = said.contains("said: a bug of kveil, at ") && said.contains("src/source/signals.rs:");
+            assert!(named && !said.contains("hunter2"), "{said}");
+            assert_eq!(said.contains("panics_on_another_thread"), backtrace == "1", "{said}");
+        }
     }
 }
