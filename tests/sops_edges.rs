@@ -250,6 +250,11 @@ fn a_binary_input_is_encrypted_whole_whatever_the_rule_and_the_output() {
         let Some(genuine) = sandbox.genuine(arguments) else { continue };
         assert!(!genuine.run().text().contains("hidden-value"));
     }
+    // So where its earlier version says for whom.
+    std::fs::remove_file(sandbox.path(".sops.yaml")).unwrap();
+    sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "--input-type", "binary", "--output", "f.json", "f"]).run().ok();
+    let again = sandbox.kveil(["encrypt", "--input-type", "binary", "--update", "f.json", "--mac-only-encrypted", "f"]).run().ok();
+    assert_eq!(again, sandbox.read("f.json"));
 }
 
 #[test]

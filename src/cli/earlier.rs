@@ -282,7 +282,7 @@ impl Earlier {
             groups: rewrap::recipients(&metadata),
             threshold: metadata.threshold.filter(|_| metadata.groups.len() > 1),
             selection,
-            mac_only_encrypted: asked.mac_only_encrypted || metadata.mac_only_encrypted,
+            mac_only_encrypted: !asked.whole && (asked.mac_only_encrypted || metadata.mac_only_encrypted),
             indent: None,
             layout: asked.layout && !crate::kubernetes::lists_sops_fields(plain),
             lenient: false,
