@@ -133,15 +133,25 @@ pub fn config(text: &str) -> Result<Value> {
     if root == NONE { Ok(Value::Map(Vec::new())) } else { Value::of(&document, root) }
 }
 
-/// The configurations in a file of plugins, one a document.
+/// The configurations in a file of plugins: documents, and what a `List` holds.
 ///
 /// # Errors
 /// Text that can't be read.
 pub fn configs(text: &str) -> Result<Vec<Value>> {
     let document = parse(text)?;
-    let roots = document.parts.iter().map(|part| part.root).filter(|root| *root != NONE);
-    roots.map(|root| Value::of(&document, root)).collect()
+    let mut found = Vec::new();
+    for part in document.parts.iter().filter(|part| part.root != NONE) {
+        let config = Value::of(&document, part.root)?;
+        match config.get("items").filter(|_| config.get("kind").and_then(Value::text).is_some_and(|kind| kind == LIST)) {
+            Some(items) => found.extend(items.items().iter().cloned()),
+            None => found.push(config),
+        }
+    }
+    Ok(found)
 }
+
+/// The kind that stands for its items.
+const LIST: &str = "List";
 
 /// Generated objects, as the caller reads them.
 pub fn generated(objects: &[Value], caller: Caller) -> Zeroizing<String> {

@@ -141,7 +141,7 @@ impl Gathered<'_> {
     /// A file, a folder with a kustomization, or YAML in place: then, and where nothing local is there, it is kustomize's
     /// matter, as are remote ones.
     fn entry(&mut self, folder: &Path, entry: &str, may_open: bool) -> Result<()> {
-        if entry.contains('\n') || entry.contains("://") {
+        if plugins::is_in_place(entry) || entry.contains("://") {
             return Ok(());
         }
         let path = cleaned(&folder.join(entry));

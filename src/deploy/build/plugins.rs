@@ -32,9 +32,14 @@ pub fn configurations(folder: &Path, entry: &str) -> Vec<Value> {
     found
 }
 
+/// Whether an entry is YAML itself, and no path to some.
+pub fn is_in_place(entry: &str) -> bool {
+    entry.contains('\n') || entry.starts_with('{')
+}
+
 fn gather(folder: &Path, entry: &str, within: &mut Vec<PathBuf>, found: &mut Vec<Value>) {
     let path = cleaned(&folder.join(entry));
-    if entry.contains('\n') {
+    if is_in_place(entry) {
         found.extend(resource_list::configs(entry).unwrap_or_default());
     } else if !path.is_dir() {
         let text = Source::File(path).read().ok();
@@ -78,6 +83,8 @@ mod tests {
         assert_eq!(texts(paths.get("patchesStrategicMerge")).collect::<Vec<_>>(), ["p.yaml"]);
         let secret = fields("apiVersion: builtin\nkind: SecretGenerator\nfiles: [a]\n").unwrap();
         assert_eq!(texts(secret.get("secretGenerator").unwrap().items()[0].get("files")).collect::<Vec<_>>(), ["a"]);
+        let list = configurations(Path::new("."), "{kind: List, items: [{kind: A}, {kind: B}]}");
+        assert_eq!(list.len(), 2);
         assert!(fields("apiVersion: other.dev/v1\nkind: SecretGenerator\nfiles: [a]\n").is_none());
         let own = config("apiVersion: kveil.dev/v1\nkind: Secrets\nfiles: [a]\n");
         assert_eq!((encrypted_files(&own), super::fields(&own).is_none()), (vec!["a".to_owned()], true));
