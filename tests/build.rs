@@ -4,7 +4,7 @@
 
 mod sandbox;
 
-use sandbox::{Done, RECIPIENT_1, Sandbox, link, tool};
+use sandbox::{Done, Sandbox, link, tool};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,9 @@ use std::time::{Duration, Instant};
 fn sandbox() -> Option<Sandbox> {
     let kustomize = tool("kustomize")?;
     let sandbox = Sandbox::with_identity();
-    link(&kustomize, &bin(&sandbox).join("kustomize"));
+    link(&kustomize, &sandbox.bin().join("kustomize"));
     sandbox.shell("git init -q").run().ok();
     Some(sandbox)
-}
-
-fn bin(sandbox: &Sandbox) -> PathBuf {
-    sandbox.home().parent().unwrap().join("bin")
-}
-
-fn encrypted(sandbox: &Sandbox, name: &str, plain: &str) {
-    sandbox.write(name, plain);
-    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
-}
-
-/// A program of that name in the `PATH`.
-fn script(sandbox: &Sandbox, name: &str, body: &str) {
-    let path = bin(sandbox).join(name);
-    let _ = std::fs::remove_file(&path);
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn build(sandbox: &Sandbox, flags: &str) -> Done {
@@ -67,7 +50,7 @@ fn tree(sandbox: &Sandbox) {
     }
     sandbox.shell("mkdir plain && cp -r base comp over plain").run().ok();
     for (name, text) in files {
-        encrypted(sandbox, name, text);
+        sandbox.encrypted(name, text);
     }
 }
 
@@ -92,11 +75,11 @@ fn kubectl_builds_where_there_is_no_kustomize() {
     tree(&sandbox);
     let want = build(&sandbox, "over").text();
     let kustomize = tool("kustomize").unwrap();
-    std::fs::remove_file(bin(&sandbox).join("kustomize")).unwrap();
-    script(&sandbox, "kubectl", &format!("test \"$1\" = kustomize && shift && exec {} build \"$@\"", kustomize.display()));
-    let path = format!("PATH={}", bin(&sandbox).display());
+    std::fs::remove_file(sandbox.bin().join("kustomize")).unwrap();
+    sandbox.script("kubectl", &format!("test \"$1\" = kustomize && shift && exec {} build \"$@\"", kustomize.display()));
+    let path = format!("PATH={}", sandbox.bin().display());
     assert_eq!(sandbox.shell(&format!("{path} kveil build over")).run().text(), want);
-    std::fs::remove_file(bin(&sandbox).join("kubectl")).unwrap();
+    std::fs::remove_file(sandbox.bin().join("kubectl")).unwrap();
     let said = sandbox.shell(&format!("{path} kveil build over")).run().refused(1);
     assert!(said.contains("neither kustomize nor kubectl can be run") && said.contains("--kustomize PROGRAM"), "{said}");
     assert_eq!(build(&sandbox, &format!("over --kustomize {}", kustomize.display())).text(), want);
@@ -118,7 +101,7 @@ fn what_is_not_decrypted_is_not_printed() {
     let Some(sandbox) = sandbox() else { return };
     tree(&sandbox);
     // As in Flux, files of a ConfigMap aren't secrets: left encrypted, they stop the build.
-    encrypted(&sandbox, "base/note.txt", "hunter2");
+    sandbox.encrypted("base/note.txt", "hunter2");
     let said = build(&sandbox, "over").refused(1);
     assert!(said.contains("ConfigMap p-c") && said.contains("data.note.txt"), "{said}");
 }
@@ -152,7 +135,7 @@ fn what_is_wrong_with_a_file_stops_the_build() {
 #[test]
 fn no_file_outside_of_the_repository_is_copied() {
     let Some(sandbox) = sandbox() else { return };
-    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.encrypted("s.yaml", SECRET);
     let outside = sandbox.home().join("s.yaml");
     std::fs::rename(sandbox.path("s.yaml"), &outside).unwrap();
     link(&outside, &sandbox.path("link.yaml"));
@@ -171,8 +154,7 @@ fn no_file_outside_of_the_repository_is_copied() {
 fn an_old_kustomize_that_fails_is_named() {
     let Some(sandbox) = sandbox() else { return };
     tree(&sandbox);
-    script(
-        &sandbox,
+    sandbox.script(
         "kustomize",
         "if [ \"$1\" = version ]; then echo '{kustomize/v3.8.1  2020  }'; else echo 'json: unknown field' >&2; exit 1; fi",
     );
@@ -184,14 +166,14 @@ fn an_old_kustomize_that_fails_is_named() {
 fn an_empty_build_is_a_failure() {
     let Some(sandbox) = sandbox() else { return };
     tree(&sandbox);
-    script(&sandbox, "kustomize", "exit 0");
+    sandbox.script("kustomize", "exit 0");
     assert!(build(&sandbox, "over").refused(1).contains("gives no manifests"));
 }
 
 /// Builds with a kustomize that tells where it runs and waits; gives that directory, which is there meanwhile.
 fn waiting(sandbox: &Sandbox) -> (std::process::Child, PathBuf) {
     tree(sandbox);
-    script(sandbox, "kustomize", "echo \"$2\" > \"$HOME/where.new\"; mv \"$HOME/where.new\" \"$HOME/where\"; exec sleep 60");
+    sandbox.script("kustomize", "echo \"$2\" > \"$HOME/where.new\"; mv \"$HOME/where.new\" \"$HOME/where\"; exec sleep 60");
     let mut command = sandbox.shell("exec kveil build over").into_command();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let file = sandbox.home().join("where");
@@ -222,29 +204,29 @@ fn the_directory_is_private_and_gone_after_a_signal() {
 #[test]
 fn charts_of_a_kustomization_are_inflated_with_encrypted_values() {
     let (Some(sandbox), Some(helm)) = (sandbox(), tool("helm3")) else { return };
-    link(&helm, &bin(&sandbox).join("helm"));
+    link(&helm, &sandbox.bin().join("helm"));
     sandbox.write("charts/shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n");
     sandbox.write("charts/shop/values.yaml", "password: none\nuser: none\n");
     sandbox.write(
         "charts/shop/templates/s.yaml",
         "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData:\n  password: {{ .Values.password }}\n  user: {{ .Values.user }}\n",
     );
-    encrypted(&sandbox, "values.enc.yaml", "password: hunter2-of-shop\n");
-    encrypted(&sandbox, "more.yaml", "user: alice-of-shop\n");
+    sandbox.encrypted("values.enc.yaml", "password: hunter2-of-shop\n");
+    sandbox.encrypted("more.yaml", "user: alice-of-shop\n");
     let chart = "helmCharts:\n- {name: shop, releaseName: x, valuesFile: values.enc.yaml, additionalValuesFiles: [more.yaml]}\n";
     sandbox.write("kustomization.yaml", chart);
     let text = build(&sandbox, ". -- --enable-helm").text();
     assert!(text.contains("password: hunter2-of-shop") && text.contains("user: alice-of-shop"), "{text}");
     assert!(build(&sandbox, ".").refused(1).contains("must specify --enable-helm"));
     // A chart's own files are copied as they are.
-    encrypted(&sandbox, "charts/shop/templates/s.yaml", SECRET);
+    sandbox.encrypted("charts/shop/templates/s.yaml", SECRET);
     assert!(build(&sandbox, ". -- --enable-helm").refused(1).contains("Secret db"));
 }
 
 #[test]
 fn all_that_a_kustomization_names_is_copied() {
     let Some(sandbox) = sandbox() else { return };
-    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.encrypted("s.yaml", SECRET);
     sandbox.write("p.json", "[{\"op\": \"replace\", \"path\": \"/stringData/user\", \"value\": \"bob-of-db\"}]");
     sandbox.write("r.yaml", "- source: {kind: Secret, name: db, fieldPath: stringData.user}\n  targets:\n  - select: {kind: ConfigMap}\n    fieldPaths: [data.user]\n");
     sandbox.write("m.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {user: none}\n");
@@ -272,7 +254,7 @@ fn all_that_a_kustomization_names_is_copied() {
 fn assert_as_in_clear(files: &[(&str, &str)], sealed: &[&str], links: &[(&str, &str)], flags: &str) -> String {
     let sandbox = sandbox().unwrap();
     if let Some(helm) = tool("helm3") {
-        link(&helm, &bin(&sandbox).join("helm"));
+        link(&helm, &sandbox.bin().join("helm"));
     }
     for folder in ["plain", "sealed"] {
         for (name, text) in files {
@@ -282,7 +264,7 @@ fn assert_as_in_clear(files: &[(&str, &str)], sealed: &[&str], links: &[(&str, &
             link(Path::new(target), &sandbox.path(&format!("{folder}/{name}")));
         }
     }
-    sealed.iter().for_each(|name| encrypted(&sandbox, &format!("sealed/{name}"), files.iter().find(|(known, _)| known == name).unwrap().1));
+    sealed.iter().for_each(|name| sandbox.encrypted(&format!("sealed/{name}"), files.iter().find(|(known, _)| known == name).unwrap().1));
     let want = sandbox.shell(&format!("kustomize build plain {flags}")).run().text();
     assert_eq!(build(&sandbox, &format!("sealed -- {flags}")).text(), want);
     want
@@ -305,6 +287,10 @@ fn kustomizes_own_plugins_are_given_their_files_in_clear() {
     let list = "generators: [g.yaml]\n";
     assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", list), ("g.yaml", &generator)]].concat(), &sealed, &[], "");
     assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", &inline)]].concat(), &sealed, &[], "");
+    let flow = "generators:\n- '{apiVersion: builtin, kind: SecretGenerator, metadata: {name: x}, files: [conf.json, k=sub/b.txt], envs: [a.env]}'\n";
+    assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", flow)]].concat(), &sealed, &[], "");
+    let listed = format!("apiVersion: v1\nkind: List\nitems:\n- {}\n", generator.trim_end().replace('\n', "\n  "));
+    assert_as_in_clear(&[&secrets[..], &[("kustomization.yaml", list), ("g.yaml", &listed)]].concat(), &sealed, &[], "");
     // In a folder, in one file with another: their paths are taken from the kustomization that lists the folder.
     let map = builtin("ConfigMapGenerator", "files: [note.txt]\n").replace("name: x", "name: y");
     let both = format!("{generator}---\n{map}");
@@ -388,14 +374,14 @@ fn charts_are_whole_whoever_ignores_them() {
     link(Path::new("/etc"), &sandbox.path("charts/shop/out"));
     assert!(build(&sandbox, ". -- --enable-helm").refused(1).contains("lies outside of"));
     std::fs::remove_file(sandbox.path("charts/shop/out")).unwrap();
-    link(&tool("helm3").unwrap(), &bin(&sandbox).join("helm"));
+    link(&tool("helm3").unwrap(), &sandbox.bin().join("helm"));
     assert!(build(&sandbox, ". -- --enable-helm").text().contains("hunter2-of-shop"));
 }
 
 #[test]
 fn what_is_remote_is_left_to_kustomize_and_what_it_cannot_read_is_refused() {
     let Some(sandbox) = sandbox() else { return };
-    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.encrypted("s.yaml", SECRET);
     sandbox.write("kustomization.yaml", "resources:\n- s.yaml\n- http://127.0.0.1:9/base.yaml\n");
     let said = build(&sandbox, ".").refused(1);
     assert!(said.contains("127.0.0.1:9") && !said.contains("hunter2"), "{said}");

@@ -5,9 +5,8 @@
 mod sandbox;
 
 use sandbox::workflow::Job;
-use sandbox::{Call, Done, IDENTITY_1, RECIPIENT_1, RECIPIENT_2, Sandbox, link, tool};
+use sandbox::{Call, Done, IDENTITY_1, RECIPIENT_2, Sandbox, link, tool};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -18,29 +17,12 @@ const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstrin
 fn place() -> Option<Sandbox> {
     let sandbox = Sandbox::with_identity();
     for (name, program) in [("kustomize", "kustomize"), ("helm", "helm3")] {
-        link(&tool(program)?, &bin(&sandbox).join(name));
+        link(&tool(program)?, &sandbox.bin().join(name));
     }
     sandbox.shell("git init -q").run().ok();
-    encrypted(&sandbox, "s.yaml", SECRET);
+    sandbox.encrypted("s.yaml", SECRET);
     sandbox.write("kustomization.yaml", "resources: [s.yaml]\n");
     Some(sandbox)
-}
-
-fn bin(sandbox: &Sandbox) -> PathBuf {
-    sandbox.home().parent().unwrap().join("bin")
-}
-
-fn encrypted(sandbox: &Sandbox, name: &str, plain: &str) {
-    sandbox.write(name, plain);
-    sandbox.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
-}
-
-/// A program in front of all others of its name.
-fn script(sandbox: &Sandbox, name: &str, body: &str) {
-    let path = bin(sandbox).join(name);
-    let _ = std::fs::remove_file(&path);
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 const LIST: &str = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nfunctionConfig:\n  apiVersion: kveil.dev/v1\n  kind: Secrets\n  metadata: {name: x}\n  spec: {files: [s.yaml]}\nitems: []\n";
@@ -119,7 +101,7 @@ fn a_large_file_is_no_danger() {
 
 /// A run that has started a program which says where it is, and waits.
 fn waiting(sandbox: &Sandbox, program: &str, line: &str) -> Child {
-    script(sandbox, program, "case \"$*\" in *version*|*env*|*plugin*) exit 1;; esac; : > \"$HOME/runs\"; exec sleep 60");
+    sandbox.script(program, "case \"$*\" in *version*|*env*|*plugin*) exit 1;; esac; : > \"$HOME/runs\"; exec sleep 60");
     let mut command = sandbox.shell(&format!("exec {line}")).into_command();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
@@ -150,7 +132,7 @@ fn a_signal_ends_a_run_and_leaves_nothing() {
     ] {
         let Some(sandbox) = place() else { return };
         sandbox.write("chart/Chart.yaml", "apiVersion: v2\nname: c\nversion: 0.1.0\n");
-        encrypted(&sandbox, "v.yaml", "password: hunter2-of-helm\n");
+        sandbox.encrypted("v.yaml", "password: hunter2-of-helm\n");
         let before = sandbox.listing();
         let mut child = waiting(&sandbox, program, line);
         let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
@@ -270,7 +252,7 @@ const SECRETS: [&str; 3] = ["hunter2", "ENC[AES256_GCM,data", "AGE-SECRET-KEY"];
 fn deployment() -> Option<(Sandbox, String)> {
     let sandbox = place()?;
     sandbox.write("base/kustomization.yaml", "resources: [s.yaml]\n");
-    encrypted(&sandbox, "base/s.yaml", SECRET);
+    sandbox.encrypted("base/s.yaml", SECRET);
     let function = |kind: &str, rest: &str| {
         let exec = "    config.kubernetes.io/function: |\n      exec: {path: kveil, args: [krm]}\n";
         format!("apiVersion: kveil.dev/v1\nkind: {kind}\nmetadata:\n  name: f\n  annotations:\n{exec}{rest}")
@@ -388,7 +370,7 @@ fn a_missing_or_old_program_is_named_with_the_next_step() {
         assert!(said.contains(words) && said.contains('→') && !said.contains("hunter2"), "{line}: {said}");
     }
     let old = "case \"$1\" in version) echo v3.8.1;; *) echo 'json: unknown field' >&2; exit 1;; esac";
-    script(&sandbox, "kustomize", old);
+    sandbox.script("kustomize", old);
     for line in ["kveil build base", "cd base && kveil argocd generate"] {
         let said = sandbox.shell(line).run().refused(1);
         assert!(said.contains("kustomize 3.8.1") && said.contains("is old"), "{line}: {said}");
@@ -411,7 +393,7 @@ fn a_step_of_the_action_fails_for_the_same_and_leaves_no_file() {
         sandbox.write("base/s.yaml", text);
         sandbox.shell(&format!("git add -A && {git} commit -qm x --allow-empty")).run().ok();
         let key = if fault == "wrong key" { "AGE-SECRET-KEY-1X" } else { IDENTITY_1 };
-        let path = std::env::join_paths([bin(&sandbox)].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
+        let path = std::env::join_paths([sandbox.bin()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
         let home = sandbox.tmp().join("nobody");
         let job = || Job::new(&sandbox, "push", "{}").env("SOPS_AGE_KEY", key).env("PATH", path.as_ref().unwrap().to_str().unwrap());
         for with in [

@@ -131,6 +131,27 @@ impl Sandbox {
         std::fs::read(self.path(name)).unwrap()
     }
 
+    /// The first folder of the `PATH`.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.path().join("bin")
+    }
+
+    /// Writes a file that is encrypted for the first identity.
+    pub fn encrypted(&self, name: &str, plain: &str) {
+        self.write(name, plain);
+        self.kveil(["encrypt", "-i", "--age", RECIPIENT_1, name]).run().ok();
+    }
+
+    /// A program in front of all others of its name.
+    #[cfg(unix)]
+    pub fn script(&self, name: &str, body: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.bin().join(name);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// All files and folders below [`Sandbox::work`], sorted.
     pub fn listing(&self) -> Vec<String> {
         let mut found = Vec::new();
