@@ -9,7 +9,7 @@ use crate::document::{Document, Format, NONE, NodeId, Role};
 use crate::error::Result;
 use crate::kubernetes::{self, decoded};
 use crate::pipeline;
-use crate::seal::decrypt::{Plain, Reading};
+use crate::seal::decrypt::{OpenComment, Plain, Reading};
 use crate::seal::value::Token;
 use crate::seal::walk::{self, Leaf};
 use crate::select::Selection;
@@ -39,7 +39,8 @@ pub fn text(encrypted: &str, format: &'static dyn Format) -> Result<Zeroizing<St
         let comment = &document.comments[walk.remarks[*at].comment];
         Token::parse(&document.comment_text(comment)).is_some()
     };
-    let comments = (0..walk.remarks.len()).filter(is_token).map(|at| (at, Zeroizing::new(format!(" {WORD}")))).collect();
+    let placeholder = |remark| OpenComment { remark, text: Zeroizing::new(format!(" {WORD}")), misplaced: false };
+    let comments = (0..walk.remarks.len()).filter(is_token).map(placeholder).collect();
     Ok(Reading { walk, values, comments, entries: Vec::new(), signed: None, notes: Vec::new() }.text(&document))
 }
 

@@ -2,19 +2,40 @@
 //! whether the comment is encrypted. Follows yaml.v3's attribution as sops flattens it (a comment becomes an item
 //! of the mapping or list that holds it, before the entry it stands above or beside).
 
-use super::{Comment, Document, Kind, NONE, Node, NodeId, Role};
+use super::comment_gap::Gap;
+use super::{Comment, Document, Kind, NONE, Node, NodeId, Role, Span};
 
 /// Fills container, element, inline and certain of every comment. Comments must be in order of position.
 pub(super) fn place(document: &mut Document<'_>) {
     let mut comments = std::mem::take(&mut document.comments);
-    let mut next = 0;
-    for comment in &mut comments {
-        while next < document.nodes.len() && document.nodes[next].span.start < comment.span.start {
-            next += 1;
+    let (mut next, mut earlier) = (0, 0);
+    for gap in comments.chunk_by_mut(|one, other| document.slice(Span { start: one.span.end, end: other.span.start }).trim().is_empty()) {
+        for comment in gap.iter_mut() {
+            while next < document.nodes.len() && document.nodes[next].span.start < comment.span.start {
+                next += 1;
+            }
+            Place { document, at: comment.span.start as usize, next }.fill(comment);
         }
-        Place { document, at: comment.span.start as usize, next }.fill(comment);
+        tie(document, gap, next, earlier);
+        earlier = gap.last().map_or(0, |comment| comment.span.end as usize);
     }
     document.comments = comments;
+}
+
+/// Has the comments of a gap in the collections where genuine sops has them.
+fn tie(document: &Document<'_>, comments: &mut [Comment], next: usize, earlier: usize) {
+    let at = comments.first().map_or(0, |comment| comment.span.start as usize);
+    if (Place { document, at, next }).in_flow().is_some() {
+        return;
+    }
+    let Some(containers) = Gap::of(document, comments, next, earlier).map(|gap| gap.containers()) else { return };
+    for (comment, container) in comments.iter_mut().zip(containers) {
+        if comment.container != container {
+            let place = Place { document, at: comment.span.start as usize, next };
+            let element = if container == NONE { NONE } else { place.child_after(container) };
+            (comment.container, comment.element, comment.certain) = (container, element, false);
+        }
+    }
 }
 
 struct Place<'d, 's> {

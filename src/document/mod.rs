@@ -10,6 +10,7 @@ pub mod bytes;
 mod carry;
 pub mod change;
 mod comment;
+mod comment_gap;
 pub mod conflict;
 pub mod detect;
 pub mod dotenv;
@@ -180,6 +181,12 @@ pub struct Props {
     pub tag_span: Option<Span>,
     /// The anchor's bytes, `&` included.
     pub anchor_span: Option<Span>,
+}
+
+impl Props {
+    fn is_empty(&self) -> bool {
+        self.tag_span.is_none() && self.anchor_span.is_none()
+    }
 }
 
 /// A comment, and which values it belongs to.

@@ -102,9 +102,9 @@ impl Opened<'_> {
         let pairs = self.reading.walk.leaves.iter().zip(&self.reading.values).filter(|(leaf, plain)| plain.encrypted && leaf.alias == NONE);
         let values =
             pairs.filter_map(|(leaf, plain)| Some((token_in(document.node(leaf.node).span)?, plain.value.kind, &*plain.value.bytes)));
-        let comments = self.reading.comments.iter().filter_map(|(at, text)| {
-            let comment = document.comments.get(self.reading.walk.remarks.get(*at)?.comment)?;
-            Some((token_in(comment.span)?, Type::Comment, text.as_bytes()))
+        let comments = self.reading.comments.iter().filter_map(|open| {
+            let comment = document.comments.get(self.reading.walk.remarks.get(open.remark)?.comment)?;
+            Some((token_in(comment.span)?, Type::Comment, open.text.as_bytes()))
         });
         values.chain(comments).collect()
     }
@@ -122,9 +122,9 @@ impl Opened<'_> {
         let walk = &self.reading.walk;
         let leaves = walk.leaves.iter().zip(&self.reading.values).filter(|(_, plain)| plain.encrypted);
         let values = leaves.map(|(leaf, plain)| (walk.path(leaf.path), plain.value.kind, &*plain.value.bytes));
-        let comments = self.reading.comments.iter().filter_map(|(at, text)| {
-            let path = walk.path(walk.remarks.get(*at)?.path);
-            Some((path, Type::Comment, text.as_bytes()))
+        let comments = self.reading.comments.iter().filter_map(|open| {
+            let path = walk.path(walk.remarks.get(open.remark)?.path);
+            Some((path, Type::Comment, open.text.as_bytes()))
         });
         values.chain(comments)
     }

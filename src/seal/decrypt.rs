@@ -40,8 +40,8 @@ pub struct Reading<'d> {
     pub walk: Walk,
     /// The values of [`Walk::leaves`].
     pub values: Vec<Plain<'d>>,
-    /// The texts of the encrypted comments among [`Walk::remarks`]: their index there, the text after `#`.
-    pub comments: Vec<(usize, Zeroizing<String>)>,
+    /// The encrypted comments.
+    pub comments: Vec<OpenComment>,
     /// The layout record.
     pub entries: Vec<Entry>,
     /// The MAC of the values, if it is the one that the file holds.
@@ -178,8 +178,8 @@ impl Reading<'_> {
         let mut edits = Edits::with_capacity(self.values.len() + 8, document.source.len() / 2);
         let restored = restore::restore(document, &self.walk, &self.values, &self.entries, &mut edits);
         self.put_values(document, &restored.covered, &mut edits);
-        for (at, text) in &self.comments {
-            document.put_comment(&document.comments[self.walk.remarks[*at].comment], text, &mut edits);
+        for open in &self.comments {
+            document.put_comment(&document.comments[self.walk.remarks[open.remark].comment], &open.text, &mut edits);
         }
         document.format.remove_block(document, restored.root.as_deref().unwrap_or("{}\n"), &mut edits);
         restore::finish(edits.apply(document.source), document, &self.entries)
@@ -196,7 +196,7 @@ impl Reading<'_> {
         let (own, aliased): (Vec<_>, Vec<_>) = leaves.partition(|(leaf, _)| leaf.alias == NONE);
         let values: HashMap<NodeId, &Plain<'_>> = aliased.into_iter().chain(own).map(|(leaf, plain)| (leaf.node, plain)).collect();
         let comments: HashMap<usize, &str> =
-            self.comments.iter().map(|(at, text)| (self.walk.remarks[*at].comment, text.as_str())).collect();
+            self.comments.iter().map(|open| (self.walk.remarks[open.remark].comment, open.text.as_str())).collect();
         let scalar = |id: NodeId| match values.get(&id) {
             Some(plain) => Ok(Value::Scalar(plain.value.kind, plain.value.bytes.to_vec())),
             None => Value::of(document, id),
@@ -235,6 +235,16 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// An encrypted comment, and what it says.
+pub struct OpenComment {
+    /// Its index among [`Walk::remarks`].
+    pub remark: usize,
+    /// The text after `#`.
+    pub text: Zeroizing<String>,
+    /// Whether it was encrypted under another key path than that of its place: genuine sops shows such as they are.
+    pub misplaced: bool,
 }
 
 /// A value as it stands in the file, and what it says.
@@ -344,12 +354,12 @@ impl<'d> Opener<'_, 'd, '_> {
         })
     }
 
-    fn comments(&self, notes: &mut Vec<String>) -> Vec<(usize, Zeroizing<String>)> {
-        let remarks = self.walk.remarks.iter().enumerate();
-        remarks.filter_map(|(at, remark)| Some((at, self.comment(remark, notes)?))).collect()
+    fn comments(&self, notes: &mut Vec<String>) -> Vec<OpenComment> {
+        (0..self.walk.remarks.len()).filter_map(|remark| self.comment(remark, notes)).collect()
     }
 
-    fn comment(&self, remark: &Remark, notes: &mut Vec<String>) -> Option<Zeroizing<String>> {
+    fn comment(&self, at: usize, notes: &mut Vec<String>) -> Option<OpenComment> {
+        let remark = &self.walk.remarks[at];
         let comment = &self.document.comments[remark.comment];
         let text = self.document.comment_text(comment);
         let Some(token) = Token::parse(&text).filter(|token| token.kind == "comment") else {
@@ -359,22 +369,24 @@ impl<'d> Opener<'_, 'd, '_> {
             }
             return None;
         };
-        let opened = self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok())?;
-        match std::str::from_utf8(&opened) {
-            Ok(text) if !bytes::is_marked(text) => Some(Zeroizing::new(text.to_owned())),
-            Ok(text) if self.document.is_yaml() => Some(Zeroizing::new(text.to_owned())),
-            _ if self.document.is_yaml() => None,
-            _ => Some(bytes::marked(&opened)),
-        }
+        let own = self.cipher.decrypt(&token, self.walk.path(remark.path).as_bytes()).ok();
+        let misplaced = own.is_none();
+        let opened = own.or_else(|| self.places(remark).into_iter().find_map(|path| self.cipher.decrypt(&token, path.as_bytes()).ok()))?;
+        let text = match std::str::from_utf8(&opened) {
+            Ok(text) if self.document.is_yaml() || !bytes::is_marked(text) => Zeroizing::new(text.to_owned()),
+            _ if self.document.is_yaml() => return None,
+            _ => bytes::marked(&opened),
+        };
+        Some(OpenComment { remark: at, text, misplaced })
     }
 
-    /// The key paths that a comment may have been encrypted under: writers differ in which collection they tie it to,
-    /// so the enclosing and neighbouring ones are tried.
+    /// Other key paths that a comment may have been encrypted under: writers differ in which collection they tie it to, so the
+    /// enclosing and neighbouring ones are tried.
     fn places(&self, remark: &Remark) -> Vec<String> {
         let document = self.document;
         let comment = &document.comments[remark.comment];
         let at = document.nodes.partition_point(|node| node.span.start < comment.span.start);
-        let mut places = vec![self.walk.path(remark.path).to_owned()];
+        let mut places = vec![":".to_owned()];
         for near in [at.checked_sub(1), (at < document.nodes.len()).then_some(at)].into_iter().flatten() {
             let mut id = near as NodeId;
             loop {
@@ -385,7 +397,6 @@ impl<'d> Opener<'_, 'd, '_> {
                 id = document.node(id).parent;
             }
         }
-        places.push(":".to_owned());
         places
     }
 }

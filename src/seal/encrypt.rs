@@ -389,9 +389,8 @@ impl Sealer<'_, '_> {
 
     /// The token of a comment, with `#` before it; as an item of its list if genuine sops had written it so.
     fn comment(&mut self, comment: &crate::document::Comment, text: &str, path: &str) -> Result<String> {
-        let list = comment.container != NONE && self.document.node(comment.container).kind == Kind::Sequence;
         match self.kept.take_comment(path, text) {
-            Some(old) if old.item && list && !comment.inline => Ok(format!("- {}", old.token)),
+            Some(old) if old.item && self.as_item(comment) => Ok(format!("- {}", old.token)),
             Some(old) => Ok(format!("#{}", old.token)),
             None => {
                 let mut token = String::from("#");
@@ -399,6 +398,14 @@ impl Sealer<'_, '_> {
                 Ok(token)
             }
         }
+    }
+
+    /// Whether an item could stand in a comment's place.
+    fn as_item(&self, comment: &crate::document::Comment) -> bool {
+        let document = self.document;
+        let list = (comment.container != NONE).then(|| document.node(comment.container));
+        let block = list.is_some_and(|list| list.kind == Kind::Sequence && !list.flow);
+        block && !comment.inline && document.column(comment.span.start as usize) == document.column_of(comment.container)
     }
 
     /// An empty comment can't be encrypted, and inside an encrypted list genuine sops would turn it into an item.

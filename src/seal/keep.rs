@@ -264,11 +264,11 @@ impl<'e> Earlier<'e> {
                 comments.entry(self.state.hash_one((path, text))).or_default().push(OldComment { path, text, token, item });
             }
         };
-        for (at, text) in &reading.comments {
-            let remark = &reading.walk.remarks[*at];
+        for open in reading.comments.iter().filter(|open| !open.misplaced) {
+            let remark = &reading.walk.remarks[open.remark];
             let comment = document.slice(document.comments[remark.comment].span);
             let token = comment.find("ENC[").and_then(|start| token_in(&comment[start..]));
-            keep(reading.walk.path(remark.path), text.as_str(), token, false);
+            keep(reading.walk.path(remark.path), open.text.as_str(), token, false);
         }
         for (leaf, plain) in reading.walk.leaves.iter().zip(&reading.values) {
             if let (true, Type::Comment, Some(text)) = (plain.encrypted, plain.value.kind, plain.value.as_text()) {

@@ -176,7 +176,7 @@ fn encrypted(document: &Document<'_>, opening: &Opening<'_>) -> Result<Version> 
         Err(error) => return sealed(document, metadata, View::Damaged(said(&error))),
     };
     let signed = reading.signed.is_some();
-    let comments = reading.comments.iter().map(|(_, text)| text.clone()).collect();
+    let comments = reading.comments.iter().map(|open| open.text.clone()).collect();
     let objects = Leaves { document, values: by_node(&reading), opened: true, encrypted: true }.objects();
     Ok(Version { view: View::Opened, block: Some(metadata), data_key: Some(data_key), signed, objects, comments })
 }
