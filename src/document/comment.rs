@@ -109,22 +109,9 @@ impl Place<'_, '_> {
         (node.parent != NONE).then_some((node.parent, element, certain))
     }
 
-    /// On a line of its own: above the next node, or at the foot of a block that it is indented like.
+    /// On a line of its own: above the next node.
     fn above(&self, column: usize) -> (NodeId, NodeId, bool) {
-        let Some(next) = self.document.nodes.get(self.next) else { return self.foot(NONE, column) };
-        let same_document = self.previous().is_none_or(|id| self.document.node(id).document == next.document);
-        if !same_document {
-            let before_marker = (self.at as u32) < self.document.parts[next.document as usize - 1].end;
-            return if before_marker { self.foot(NONE, column) } else { self.head(next, column) };
-        }
-        let (container, element, certain) = self.head(next, column);
-        // A comment before the first entry of a new collection is inside it: there is nothing to be at the foot of.
-        let within = self.previous().is_some_and(|id| container == NONE || self.ancestors(id).any(|ancestor| ancestor == container));
-        if !within {
-            return (container, element, certain);
-        }
-        let foot = self.foot(container, column);
-        if foot.0 != container && foot.0 != NONE && column > self.column_of(container) { foot } else { (container, element, certain) }
+        self.document.nodes.get(self.next).map_or((NONE, NONE, true), |next| self.head(next, column))
     }
 
     fn head(&self, next: &Node, column: usize) -> (NodeId, NodeId, bool) {
@@ -138,26 +125,6 @@ impl Place<'_, '_> {
         }
         let element = if next.role == Role::Value { id - 1 } else { id };
         (next.parent, element, next.role != Role::Value && self.column_of(next.parent) == column)
-    }
-
-    /// The deepest block collection before the comment, inside `container`, that starts at or left of `column`.
-    fn foot(&self, container: NodeId, column: usize) -> (NodeId, NodeId, bool) {
-        let Some(previous) = self.previous() else { return (NONE, NONE, true) };
-        let mut chosen = NONE;
-        for id in self.ancestors(previous) {
-            if id == container {
-                break;
-            }
-            let node = self.document.node(id);
-            if node.is_collection() && !node.flow {
-                chosen = id;
-                if self.column_of(id) <= column {
-                    break;
-                }
-            }
-        }
-        let chosen = if chosen != NONE && self.column_of(chosen) <= column { chosen } else { container };
-        (chosen, NONE, false)
     }
 
     fn column_of(&self, id: NodeId) -> usize {

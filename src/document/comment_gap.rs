@@ -80,44 +80,31 @@ impl<'d, 's> Gap<'d, 's> {
     /// The collection of each comment.
     pub(super) fn containers(&self) -> Vec<NodeId> {
         let groups = self.groups();
-        let mut containers = vec![NONE; self.comments.len()];
-        let mut waiting: Vec<&Group> = Vec::new();
-        let mut queue = groups.iter().peekable();
-        let mut tie = |waiting: &mut Vec<&Group>, container: &dyn Fn(Side) -> Option<NodeId>| {
-            waiting.retain(|group| match container(group.side) {
-                Some(id) => {
-                    containers[group.comments.clone()].fill(id);
-                    false
-                }
-                None => true,
-            });
-        };
-        while let Some(group) = queue.next_if(|group| group.mark.is_none()) {
-            waiting.push(group);
-        }
-        tie(&mut waiting, &|side| self.kept_before(side));
+        let mut waiting = Waiting::new(&groups, self.comments.len());
+        waiting.add(|group| group.mark.is_none());
+        waiting.tie(|side| self.kept_before(side));
         for (level, end) in self.ends(&groups) {
-            while let Some(group) = queue.next_if(|group| group.side != Side::Head && group.mark.is_none_or(|mark| mark <= end)) {
-                waiting.push(group);
-            }
+            waiting.add(|group| group.side != Side::Head && group.mark.is_none_or(|mark| mark <= end));
             if self.document.node(level).kind == Kind::Mapping {
-                tie(&mut waiting, &|side| Some(self.kept_at_end(level, side)));
+                waiting.tie(|side| Some(self.kept_at_end(level, side)));
             }
         }
-        waiting.extend(queue);
-        let dash_before = matches!(self.before, Before::Dash(_) | Before::Props(_));
-        let after = self.next.into_iter().flat_map(|next| next..self.document.nodes.len() as NodeId);
-        for id in after.take(FAR).take_while(|id| self.document.node(*id).document == self.part) {
-            if waiting.is_empty() {
+        waiting.add(|_| true);
+        for id in self.nodes_after() {
+            if waiting.groups.is_empty() {
                 break;
             }
-            let stem = !(dash_before && Some(id) == self.next);
-            tie(&mut waiting, &|side| self.kept_after(id, side, stem));
-            tie(&mut waiting, &|_| self.ended_with(id));
+            waiting.tie(|side| self.kept_after(id, side));
+            waiting.tie(|_| self.ended_with(id));
         }
         let root = self.document.parts[self.part as usize].root;
-        tie(&mut waiting, &|_| Some(root));
-        containers
+        waiting.tie(|_| Some(root));
+        waiting.containers
+    }
+
+    fn nodes_after(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let nodes = self.next.into_iter().flat_map(|next| next..self.document.nodes.len() as NodeId);
+        nodes.take(FAR).take_while(|id| self.document.node(*id).document == self.part)
     }
 
     /// The innermost collection that the content before stands in.
@@ -141,47 +128,37 @@ impl<'d, 's> Gap<'d, 's> {
     /// Divides the comments: one that stands further left than the innermost collection ends where the column changes, or
     /// at a blank line; so does one that follows the content before directly, at a blank line.
     fn groups(&self) -> Vec<Group> {
-        let source = self.document.source;
-        let mut groups = Vec::new();
-        let mut at = 0;
-        let mut from = self.start;
-        if self.comments[0].inline && !matches!(self.before, Before::Dash(_)) {
-            from = self.comments[0].span.end as usize;
-            groups.push(Group { comments: 0..1, side: Side::Line, column: 0, scanned: 0..0, start: 0, mark: None });
-            at = 1;
-        }
-        let Some(first) = self.comments.get(at) else { return groups };
-        let breaks = |range: Range<usize>| source[range].matches('\n').count();
-        let before = breaks(from..first.span.start as usize);
-        let on_first_line = !source[..from].contains('\n');
-        let below = [Some(2), Some(0)].get(before).copied().flatten();
-        let mut scan = Scan {
-            gap: self,
-            indent: self.levels().next().map_or(0, |level| self.document.column_of(level)),
-            groups,
-            open: None,
-            mark: None,
-            from,
-            no_blank: before <= 1,
-            // The parser doesn't know where a foot could be below the first line.
-            below: below.filter(|_| !on_first_line),
-            line: 0,
-        };
-        let mut end = first.span.start as usize;
-        for (index, comment) in self.comments.iter().enumerate().skip(at) {
+        let beside = self.beside();
+        let line = Group { comments: 0..1, side: Side::Line, column: 0, scanned: 0..0, start: 0, mark: None };
+        let groups: Vec<Group> = beside.then_some(line).into_iter().collect();
+        let Some(first) = self.comments.get(usize::from(beside)) else { return groups };
+        let breaks = |range: Range<usize>| self.document.source[range].matches('\n').count();
+        let (mut end, mut line) = (first.span.start as usize, 0);
+        let mut scan = Scan::new(self, groups, breaks(self.scan_start()..end));
+        for (index, comment) in self.comments.iter().enumerate().skip(usize::from(beside)) {
             let start = comment.span.start as usize;
-            if index > at {
-                scan.blanks(breaks(end..start).saturating_sub(1), end, start);
-            }
+            let passed = breaks(end..start);
+            scan.blanks(passed.saturating_sub(1), end, start);
             scan.comment(index, self.document.column(start), start);
+            line += passed;
+            scan.line = line;
             end = comment.span.end as usize;
-            scan.line = breaks(first.span.start as usize..start);
         }
-        let rest = &source[end..];
+        let rest = &self.document.source[end..];
         let after = end + rest.len() - rest.trim_start().len();
         scan.blanks(breaks(end..after).saturating_sub(1), end, after);
         scan.finish(after);
         scan.groups
+    }
+
+    /// Whether the first comment stands beside content. What stands beside a `-` counts as if it were on the next line.
+    fn beside(&self) -> bool {
+        self.comments[0].inline && !matches!(self.before, Before::Dash(_))
+    }
+
+    /// Where the parser looks for comments from.
+    fn scan_start(&self) -> usize {
+        if self.beside() { self.comments[0].span.end as usize } else { self.start }
     }
 
     /// The collections that end here, from the innermost, and the offset that each is taken to end at: a comment at its column
@@ -193,23 +170,16 @@ impl<'d, 's> Gap<'d, 's> {
         closing
             .map(|(level, at)| {
                 let mut stop = end;
-                for group in groups.iter().rev().filter(|group| group.side != Side::Line).take_while(|group| {
-                    let reached = group.scanned.end >= stop;
-                    stop = if reached { group.scanned.start } else { usize::MAX };
-                    reached
-                }) {
-                    if group.column == at {
-                        end = group.start;
+                for group in groups.iter().rev().filter(|group| group.side != Side::Line) {
+                    if group.scanned.end < stop {
+                        break;
                     }
+                    end = if group.column == at { group.start } else { end };
+                    stop = group.scanned.start;
                 }
                 (level, end)
             })
             .collect()
-    }
-
-    fn scan_start(&self) -> usize {
-        let first = &self.comments[0];
-        if first.inline && !matches!(self.before, Before::Dash(_)) { first.span.end as usize } else { self.start }
     }
 
     /// What the content before keeps.
@@ -232,8 +202,8 @@ impl<'d, 's> Gap<'d, 's> {
         if side == Side::Line && node.role == Role::Item { node.parent } else { mapping }
     }
 
-    /// What a node after the comments keeps; `stem` for an item whose `-` comes after them, too.
-    fn kept_after(&self, id: NodeId, side: Side, stem: bool) -> Option<NodeId> {
+    /// What a node after the comments keeps: an item whose `-` comes after them, too, has those above it.
+    fn kept_after(&self, id: NodeId, side: Side) -> Option<NodeId> {
         let document = self.document;
         let node = document.node(id);
         if !node.is_collection() {
@@ -242,8 +212,9 @@ impl<'d, 's> Gap<'d, 's> {
         if node.flow {
             return Some(if node.role == Role::Item { node.parent } else { id });
         }
-        let above_item = stem && side == Side::Head && node.role == Role::Item && document.props(id).is_empty();
-        above_item.then_some(node.parent)
+        let behind_dash = matches!(self.before, Before::Dash(_) | Before::Props(_)) && Some(id) == self.next;
+        let item = node.role == Role::Item && !behind_dash && document.props(id).is_empty();
+        (item && side == Side::Head).then_some(node.parent)
     }
 
     /// The mapping whose end follows this node directly.
@@ -252,6 +223,39 @@ impl<'d, 's> Gap<'d, 's> {
         let written = document.node(id).span.start < document.node(id).span.end;
         let mut ending = ancestors(document, document.node(id).parent).take_while(|above| document.node(*above).end == id + 1);
         ending.find(|above| !written && document.node(*above).kind == Kind::Mapping)
+    }
+}
+
+/// Groups that wait for something that keeps comments.
+struct Waiting<'g> {
+    queue: std::iter::Peekable<std::slice::Iter<'g, Group>>,
+    groups: Vec<&'g Group>,
+    /// What is found out.
+    containers: Vec<NodeId>,
+}
+
+impl<'g> Waiting<'g> {
+    fn new(groups: &'g [Group], comments: usize) -> Waiting<'g> {
+        Waiting { queue: groups.iter().peekable(), groups: Vec::new(), containers: vec![NONE; comments] }
+    }
+
+    /// Adds the next groups, in their order, as long as `reached` says so.
+    fn add(&mut self, reached: impl Fn(&Group) -> bool) {
+        while let Some(group) = self.queue.next_if(|group| reached(group)) {
+            self.groups.push(group);
+        }
+    }
+
+    /// Ties what is kept, and where.
+    fn tie(&mut self, kept: impl Fn(Side) -> Option<NodeId>) {
+        let containers = &mut self.containers;
+        self.groups.retain(|group| match kept(group.side) {
+            Some(container) => {
+                containers[group.comments.clone()].fill(container);
+                false
+            }
+            None => true,
+        });
     }
 }
 
@@ -266,18 +270,28 @@ struct Scan<'g, 'd, 's> {
     from: usize,
     /// Whether no line was blank so far.
     no_blank: bool,
-    /// The line directly below the content before.
+    /// The line that is taken to be directly below the content before, counted from the first comment, as `line` is.
     below: Option<usize>,
     line: usize,
 }
 
-impl Scan<'_, '_, '_> {
+impl<'g, 'd, 's> Scan<'g, 'd, 's> {
+    /// `breaks`: the line breaks between the content before and the first comment on a line of its own.
+    fn new(gap: &'g Gap<'d, 's>, groups: Vec<Group>, breaks: usize) -> Scan<'g, 'd, 's> {
+        let (document, from) = (gap.document, gap.scan_start());
+        // The parser doesn't know where a foot could be below the first line.
+        let below = [Some(2), Some(0)].get(breaks).copied().flatten().filter(|_| document.source[..from].contains('\n'));
+        let indent = gap.levels().next().map_or(0, |level| document.column_of(level));
+        Scan { gap, indent, groups, open: None, mark: None, from, no_blank: breaks <= 1, below, line: 0 }
+    }
+
     fn comment(&mut self, index: usize, column: usize, start: usize) {
         self.dedent(column, start);
         match &mut self.open {
             Some((group, _)) => group.comments.end = index + 1,
             None => {
-                let group = Group { comments: index..index + 1, side: Side::Head, column, scanned: self.from..start, start, mark: Some(start) };
+                let group =
+                    Group { comments: index..index + 1, side: Side::Head, column, scanned: self.from..start, start, mark: Some(start) };
                 self.open = Some((group, self.line));
             }
         }
@@ -375,4 +389,48 @@ fn column_after(document: &Document<'_>, part: u32, end: usize) -> Option<usize>
     }
     let rest = document.source[end..].trim_start();
     (!rest.is_empty()).then(|| document.column(document.source.len() - rest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::document::Format;
+    use crate::document::yaml::Yaml;
+
+    /// The key path of each comment.
+    fn paths(text: &str) -> Vec<String> {
+        let document = Yaml.parse(text).unwrap();
+        let path = |id| if id == super::NONE { String::new() } else { document.key_path(id) };
+        document.comments.iter().map(|comment| path(comment.container)).collect()
+    }
+
+    /// What genuine sops decrypts once it is encrypted, and what it shows as it is if the paths are others.
+    #[test]
+    fn comments_are_where_the_parser_of_sops_has_them() {
+        let cases: &[(&str, &[&str])] = &[
+            ("a: 1 # beside\n# above\nb: 2\n", &["", ""]),
+            ("a: # beside\n  # above\n  b: 1\n", &["", "a"]),
+            ("a:\n  b: 1\n  # foot\nc: 2\n", &["a"]),
+            ("a:\n  b: 1\n# above\nc: 2\n", &[""]),
+            ("a:\n- x\n# above\n", &[""]),
+            ("a:\n- x\n# above\n- y\n", &["a"]),
+            ("a:\n- x\n  # above\nb: 1\n", &[""]),
+            ("a:\n- x\n# foot\n\nb: 1\n", &["a"]),
+            ("a:\n    b: 1\n  # between\n", &["a"]),
+            ("a:\n    b:\n        c: 1\n    # foot\n\n", &["a"]),
+            ("a:\n    b:\n        c: 1\n  # between\n\n", &[""]),
+            ("a:\n    b: |-\n  # between\n", &["a"]),
+            ("a: &x # beside\n  b: 1\n", &["a"]),
+            ("a: &x # beside\n  - b\n", &["a"]),
+            ("a: &x # beside\n  b\n", &[""]),
+            ("a: [1] # behind\n# above\n", &["a", ""]),
+            ("a:\n# waits\n- \nb: 1\n", &[""]),
+            ("a:\n  - x\n  # waits\n  - \nb: 1\n", &[""]),
+            ("a:\n  - # inside\n    b: 1\n", &["a[0]"]),
+            ("a:\n  - b: 1\n  # above\n  - c: 1\n", &["a"]),
+            ("a:\n  - x\n# above\n  # with it\n", &["", ""]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(paths(text), *expected, "{text}");
+        }
+    }
 }
