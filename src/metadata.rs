@@ -139,8 +139,9 @@ impl Metadata {
     pub fn write(&self) -> Value {
         let mut fields = self.unknown.clone();
         self.write_keys(&mut fields);
-        let (selector, pattern) = self.selector();
-        fields.push((selector.name().to_owned(), Value::string(pattern)));
+        if let Some((selector, pattern)) = &self.selector {
+            fields.push((selector.name().to_owned(), Value::string(pattern.as_str())));
+        }
         fields.push((LAST_MODIFIED.to_owned(), Value::string(self.last_modified.as_str())));
         fields.push((MAC.to_owned(), Value::string(self.mac.as_deref().unwrap_or_default())));
         fields.push((VERSION_FIELD.to_owned(), Value::string(self.version.as_str())));

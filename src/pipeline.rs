@@ -47,14 +47,13 @@ pub struct Plan {
 pub fn encrypt(document: &Document<'_>, plan: &Plan, identities: &Identities) -> Result<Sealed> {
     let data_key = DataKey::generate()?;
     let groups = datakey::wrap(&data_key, &plan.groups, plan.threshold, identities)?;
-    let (kind, text) = plan.selection.parts();
     let metadata = Metadata {
         threshold: if groups.len() > 1 { datakey::threshold(groups.len(), plan.threshold)? } else { None },
         groups,
         last_modified: plan.now.clone(),
         mac: None,
         version: metadata::VERSION.to_owned(),
-        selector: Some((kind, text.to_owned())),
+        selector: plan.selection.written(),
         mac_only_encrypted: plan.mac_only_encrypted,
         layout: None,
         unknown: Vec::new(),

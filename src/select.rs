@@ -9,6 +9,8 @@ pub struct Selection {
     kind: SelectorKind,
     text: String,
     pattern: Option<Pattern>,
+    /// Whether it goes without saying: the `sops` block doesn't name it.
+    implied: bool,
 }
 
 impl Selection {
@@ -20,7 +22,7 @@ impl Selection {
     pub fn new(kind: SelectorKind, text: &str) -> Result<Selection> {
         let suffix = matches!(kind, SelectorKind::UnencryptedSuffix | SelectorKind::EncryptedSuffix);
         let pattern = if suffix { None } else { Some(Pattern::new(text).map_err(|why| invalid(kind, &why.to_string()))?) };
-        Ok(Selection { kind, text: text.to_owned(), pattern })
+        Ok(Selection { kind, text: text.to_owned(), pattern, implied: false })
     }
 
     /// The rule of a `sops` block; without one, `_unencrypted` counts. An invalid pattern matches nothing there, as in
@@ -28,20 +30,31 @@ impl Selection {
     pub fn of_metadata(selector: Option<&(SelectorKind, String)>) -> Selection {
         match selector {
             Some((kind, text)) => {
-                Selection::new(*kind, text).unwrap_or_else(|_| Selection { kind: *kind, text: text.clone(), pattern: None })
+                let nothing = || Selection { kind: *kind, text: text.clone(), pattern: None, implied: false };
+                Selection::new(*kind, text).unwrap_or_else(|_| nothing())
             }
-            None => Selection::sops_default(),
+            None => Selection::implied(),
         }
     }
 
     /// Everything but what ends in `_unencrypted`.
     pub fn sops_default() -> Selection {
-        Selection { kind: SelectorKind::UnencryptedSuffix, text: DEFAULT_SUFFIX.to_owned(), pattern: None }
+        Selection { kind: SelectorKind::UnencryptedSuffix, text: DEFAULT_SUFFIX.to_owned(), pattern: None, implied: false }
     }
 
-    /// Kind and text, as they are written to the file.
+    /// The same where no block says so: what a file is encrypted by that is one value as a whole, in whichever format (SOPS).
+    pub fn implied() -> Selection {
+        Selection { implied: true, ..Selection::sops_default() }
+    }
+
+    /// Kind and text.
     pub fn parts(&self) -> (SelectorKind, &str) {
         (self.kind, &self.text)
+    }
+
+    /// What the `sops` block says of it.
+    pub fn written(&self) -> Option<(SelectorKind, String)> {
+        (!self.implied).then(|| (self.kind, self.text.clone()))
     }
 
     /// Whether comments decide, rather than keys.

@@ -66,6 +66,9 @@ impl Source {
     }
 }
 
+/// Links that lead to a file at most, one behind the other, as with Linux.
+const MAX_LINKS: usize = 40;
+
 /// Whether a file holds `word`: read piece by piece, so that its size costs time only.
 ///
 /// # Errors
@@ -168,7 +171,7 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
     if let Some(descriptor) = descriptor(path) {
         return write_to_descriptor(path, descriptor, text).map_err(|why| unwritable(path, &why.to_string()));
     }
-    let target = resolve(path);
+    let target = resolve(path)?;
     match fs::metadata(&target) {
         Ok(metadata) if metadata.is_dir() => Err(unwritable(path, "it is a directory")),
         Ok(metadata) if !metadata.is_file() => write_to_device(&target, text),
@@ -177,7 +180,6 @@ pub fn write(path: &Path, text: impl AsRef<[u8]>, private: bool) -> Result<()> {
     }
 }
 
-/// The file that a path leads to, also where it doesn't exist yet.
 /// What a path names that stands for something this process has open: `1` for standard output.
 fn descriptor(path: &Path) -> Option<&str> {
     let open = ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"].map(Path::new);
@@ -198,9 +200,19 @@ fn write_to_descriptor(path: &Path, descriptor: &str, text: &[u8]) -> std::io::R
     out.write_all(text).and_then(|()| out.flush())
 }
 
-fn resolve(path: &Path) -> PathBuf {
-    let through_link = || fs::read_link(path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
-    fs::canonicalize(path).ok().or_else(through_link).unwrap_or_else(|| path.to_owned())
+/// The file that a path leads to through links, also where it doesn't exist yet.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    if let Ok(real) = fs::canonicalize(path) {
+        return Ok(real);
+    }
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(unwritable(path, "too many levels of symbolic links"))
 }
 
 /// Writes into the file itself, for places where a rename can't (a bind mount, hard links): not in one step. One that others

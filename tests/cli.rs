@@ -72,6 +72,21 @@ mod files {
     }
 
     #[test]
+    fn a_chain_of_links_to_a_file_that_is_not_there_yet_makes_that_file() {
+        let sandbox = ready();
+        let links = [("a.yaml", "sub/b.yaml"), ("sub/b.yaml", "../c.yaml"), ("x.yaml", "y.yaml"), ("y.yaml", "x.yaml")];
+        std::fs::create_dir(sandbox.path("sub")).unwrap();
+        for (name, target) in links {
+            sandbox::link(std::path::Path::new(target), &sandbox.path(name));
+        }
+        sandbox.kveil(["encrypt", "--output", "a.yaml", "secret.yaml"]).run().ok();
+        assert!(is_sealed(&sandbox.read("c.yaml")) && !sandbox.path("c.yaml").is_symlink());
+        let refused = sandbox.kveil(["encrypt", "--output", "x.yaml", "secret.yaml"]).run().refused(3);
+        assert!(refused.contains("symbolic links"), "{refused}");
+        assert!(links.iter().all(|(name, _)| sandbox.path(name).is_symlink()), "{:?}", sandbox.listing());
+    }
+
+    #[test]
     fn a_read_only_directory_is_an_error_and_the_file_stays() {
         let sandbox = ready();
         let file = sandbox.write("locked/secret.yaml", SECRET);

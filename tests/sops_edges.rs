@@ -239,7 +239,7 @@ fn a_binary_input_is_encrypted_whole_whatever_the_rule_and_the_output() {
         let arguments = ["encrypt", "--input-type", "binary", "--output-type", format, "f"];
         for call in [sandbox.sops(arguments), sandbox.kveil(arguments)] {
             let sealed = call.run().text();
-            assert!(!sealed.contains("hidden-value") && !sealed.contains("encrypted_regex"), "{sealed}");
+            assert!(!sealed.contains("hidden-value") && !sealed.contains("encrypted_"), "{sealed}");
             sandbox.write("sealed", &sealed);
             let show = ["decrypt", "--input-type", format, "--output-type", "json", "sealed"];
             let shown = "{\n\t\"data\": \"hidden-value\\n\"\n}\n";
@@ -248,13 +248,48 @@ fn a_binary_input_is_encrypted_whole_whatever_the_rule_and_the_output() {
             assert_eq!(genuine.run().text(), shown);
         }
         let Some(genuine) = sandbox.genuine(arguments) else { continue };
-        assert!(!genuine.run().text().contains("hidden-value"));
+        let theirs = genuine.run().text();
+        assert!(!theirs.contains("hidden-value") && !theirs.contains("encrypted_"), "{theirs}");
+        sandbox.write("theirs", &theirs);
+        let again = ["encrypt", "--input-type", "binary", "--output-type", format, "--update", "theirs", "f"];
+        assert_eq!(sandbox.kveil(again).run().text(), theirs);
     }
     // So where its earlier version says for whom.
     std::fs::remove_file(sandbox.path(".sops.yaml")).unwrap();
     sandbox.kveil(["encrypt", "--age", RECIPIENT_1, "--input-type", "binary", "--output", "f.json", "f"]).run().ok();
     let again = sandbox.kveil(["encrypt", "--input-type", "binary", "--update", "f.json", "--mac-only-encrypted", "f"]).run().ok();
     assert_eq!(again, sandbox.read("f.json"));
+}
+
+/// Genuine sops shows `1.0` as `1` and `-0.0` as `-0`, which read as integers.
+#[test]
+fn a_number_that_is_shown_as_another_stays_what_it_was() {
+    let yaml = "l:\n    - a: -0\n      b: -0.0\n    - -0.0\n    - [1.0, {c: -0, d: -0.0}]\nx: 1\n";
+    let json = "{\"l\": [{\"a\": -0, \"b\": -0.0}, -0.0, [1.0, {\"c\": -0, \"d\": -0.0}]], \"x\": 1}";
+    for (name, plain) in [("f.yaml", yaml), ("f.json", json)] {
+        let Some(sandbox) = genuine(name, plain.as_bytes()) else { return };
+        let before = sandbox.read(name);
+        let opened = |file: &[u8]| {
+            sandbox.write(name, file);
+            sandbox.genuine(["decrypt", name]).expect("it encrypted the file").run().text()
+        };
+        for arguments in [&["set", name, "[\"x\"]", "\"2\""][..], &["unset", name, "[\"x\"]"], &["rotate", "-i", name]] {
+            sandbox.write(name, &before);
+            let [(theirs, their_file), (ours, our_file)] = both(&sandbox, name, arguments, "");
+            assert_eq!((ours.code, theirs.code), (0, 0), "{}", ours.err);
+            sandbox.kveil(arguments).run().ok();
+            let own_file = sandbox.read(name);
+            let expected = opened(&their_file);
+            for file in [our_file, own_file] {
+                assert_eq!(opened(&file), expected, "{arguments:?}");
+                let text = String::from_utf8(file).expect("text");
+                assert_eq!(text.matches("type:float").count(), 4, "{arguments:?} {text}");
+                let (old, rotated) = (String::from_utf8_lossy(&before), arguments[0] == "rotate");
+                let new = text.lines().filter(|line| line.contains("type:float") && !old.contains(*line)).count();
+                assert_eq!(new, if rotated { 4 } else { 0 }, "{arguments:?} {text}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -274,7 +274,7 @@ impl Earlier {
     pub fn decision(&self, plain: &Document<'_>, asked: &Asked<'_>) -> Result<Decision> {
         let metadata = pipeline::metadata_of(&plain.format.parse_encrypted(&self.text)?)?;
         let (selection, because) = match asked.selectors.chosen()? {
-            _ if asked.whole => (Selection::sops_default(), settings::WHOLE),
+            _ if asked.whole => (Selection::implied(), settings::WHOLE),
             Some((kind, text)) => (Selection::new(kind, &text)?, "by flag"),
             None => (Selection::of_metadata(metadata.selector.as_ref()), "as in the earlier version"),
         };

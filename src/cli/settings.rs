@@ -303,7 +303,7 @@ fn selection(context: &Context, asked: &Asked<'_>, rule: Option<&Rule>, document
         if flag.is_some() || ruled.is_some() {
             report::warning(context, "a rule about values means nothing for a binary file, all of it is encrypted");
         }
-        return Ok((Selection::sops_default(), WHOLE));
+        return Ok((Selection::implied(), WHOLE));
     }
     match (flag, ruled) {
         (Some((kind, _)), Some((other, _))) if kind != *other => Err(conflict(kind.name(), other.name())),

@@ -17,8 +17,6 @@ pub struct Binary;
 
 /// The one key.
 const DATA: &str = "data";
-/// The selector that other formats have where nothing is said: here none is written.
-const SELECTOR: &str = "unencrypted_suffix";
 
 impl Format for Binary {
     fn name(&self) -> &'static str {
@@ -84,8 +82,7 @@ impl Format for Binary {
         edits.write(Span::new(0, 0), |out| out.extend(["{\n", &step, "\"data\": \""]));
         edits.write(Span::new(end, end), |out| {
             out.extend(["\",\n", &step, "\"sops\": "]);
-            let block = without_selector(metadata.get("sops").unwrap_or(metadata));
-            value::json(&block, Layout::Lines(&step, 1, "\n"), out);
+            value::json(metadata.get("sops").unwrap_or(metadata), Layout::Lines(&step, 1, "\n"), out);
             out.push_str("\n}\n");
         });
     }
@@ -96,8 +93,7 @@ impl Format for Binary {
     }
 
     fn replace_block(&self, document: &Document<'_>, metadata: &Value, edits: &mut Edits) {
-        let block = metadata.get("sops").map(without_selector).map(|block| Value::Map(vec![("sops".to_owned(), block)]));
-        Json.replace_block(document, block.as_ref().unwrap_or(metadata), edits);
+        Json.replace_block(document, metadata, edits);
     }
 
     fn block_span(&self, document: &Document<'_>) -> Option<Span> {
@@ -155,10 +151,6 @@ impl Flat for Binary {
 /// Whether a node is that of a plain file: those of JSON are all inside braces.
 fn is_plain(document: &Document<'_>, id: NodeId) -> bool {
     !document.node(id).flow
-}
-
-fn without_selector(block: &Value) -> Value {
-    Value::Map(block.entries().iter().filter(|(key, _)| key != SELECTOR).cloned().collect())
 }
 
 /// The error of a tree that isn't one of a binary file.

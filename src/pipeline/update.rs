@@ -72,13 +72,12 @@ fn kept(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &Ide
 fn renewed(opened: &Opened<'_>, plain: &Document<'_>, plan: &Plan, identities: &Identities) -> Result<Sealed> {
     let data_key = DataKey::generate()?;
     let groups = datakey::wrap(&data_key, &plan.groups, plan.threshold, identities)?;
-    let (kind, text) = plan.selection.parts();
     let metadata = Metadata {
         threshold: datakey::threshold(groups.len(), plan.threshold)?,
         groups,
         last_modified: plan.now.clone(),
         version: metadata::written_version(Some(&opened.metadata.version)),
-        selector: Some((kind, text.to_owned())),
+        selector: plan.selection.written(),
         mac_only_encrypted: plan.mac_only_encrypted,
         ..opened.metadata.clone()
     };

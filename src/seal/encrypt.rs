@@ -92,6 +92,7 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
             Ok::<_, Error>((sealer, mac.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))?))
         })?
     };
+    let mac = if sealer.is_as_read() { mac } else { sealer.mac(only_encrypted) };
     let comments = sealer.comments(request.selection)?;
     sealer.alias_keys();
     sealer.roots();
@@ -179,7 +180,7 @@ fn resolve_all<'d>(document: &'d Document<'_>, walk: &Walk) -> Result<Vec<Scalar
     Ok(values)
 }
 
-fn mac_of(walk: &Walk, values: &[Scalar<'_>], only_encrypted: bool) -> String {
+fn mac_of<'v>(walk: &Walk, values: impl IntoIterator<Item = &'v Scalar<'v>>, only_encrypted: bool) -> String {
     let mut mac = Mac::new(only_encrypted);
     for (leaf, value) in walk.leaves.iter().zip(values) {
         if !leaf.shadow && (leaf.selected || !only_encrypted) {
@@ -250,6 +251,20 @@ impl Sealer<'_, '_> {
         self.walk.leaves[at].selected && hidden(&self.values[at])
     }
 
+    /// The value to encrypt: what the text says, or what the earlier version says of the same text.
+    fn value(&self, at: usize) -> &Scalar<'_> {
+        self.kept.value(at).filter(|_| self.is_token(at)).unwrap_or(&self.values[at])
+    }
+
+    /// Whether the text tells the plaintext of all values.
+    fn is_as_read(&self) -> bool {
+        (0..self.values.len()).all(|at| self.value(at).bytes == self.values[at].bytes)
+    }
+
+    fn mac(&self, only_encrypted: bool) -> String {
+        mac_of(self.walk, (0..self.values.len()).map(|at| self.value(at)), only_encrypted)
+    }
+
     /// Whether all tokens are kept ones, and how many are.
     fn kept_tokens(&self) -> (bool, usize) {
         let kept = (0..self.walk.leaves.len()).filter(|at| self.is_token(*at)).map(|at| self.kept.token(at).is_some());
@@ -304,7 +319,7 @@ impl Sealer<'_, '_> {
 
     /// Appends the token of a value: the earlier version's, if it still says it.
     pub(super) fn token(&self, at: usize, ivs: &mut Ivs, out: &mut String) -> Result<()> {
-        let (leaf, value) = (&self.walk.leaves[at], &self.values[at]);
+        let (leaf, value) = (&self.walk.leaves[at], self.value(at));
         match self.kept.token(at) {
             Some(token) => out.push_str(token),
             None => self.cipher.encrypt(&value.bytes, value.kind, self.walk.path(leaf.path).as_bytes(), &ivs.take()?, out)?,

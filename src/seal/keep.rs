@@ -58,6 +58,8 @@ pub struct Carrier<'e> {
     pub after: &'e str,
     /// The entry that brings the author's bytes back.
     pub entry: Option<&'e Entry>,
+    /// What the token says: its text need not tell all of it, as of a float that is shown as an integer.
+    value: &'e Scalar<'e>,
 }
 
 /// An encrypted comment of the earlier version.
@@ -179,10 +181,8 @@ impl<'e> Earlier<'e> {
     fn tokens(&self, walk: &Walk, values: &[Scalar<'_>], olds: &[Option<usize>], carriers: &[Option<Carrier<'e>>]) -> Vec<Option<&'e str>> {
         let mut left: Vec<bool> = self.tokens.iter().map(|old| old.first).collect();
         let same = |at: usize, old: usize| {
-            let (old, value) = (&self.tokens[old], &values[at]);
-            // What stands there as it was is what it was: a float that is shown as an integer stays one.
-            let kind = old.value.kind == value.kind || carriers[at].is_some();
-            kind && old.value.bytes == value.bytes && old.path == walk.path(walk.leaves[at].path)
+            let (old, value) = (&self.tokens[old], carriers[at].map_or(&values[at], |carrier| carrier.value));
+            old.value == value && old.path == walk.path(walk.leaves[at].path)
         };
         let mut tokens: Vec<Option<&'e str>> = Vec::with_capacity(olds.len());
         for (at, old) in olds.iter().enumerate() {
@@ -238,7 +238,7 @@ impl<'e> Earlier<'e> {
         // Nearly always right at its start: no searcher is set up for every value.
         let at = memchr::memchr_iter(b'E', whole.as_bytes()).find(|at| whole.as_bytes()[*at..].starts_with(old.token.as_bytes()))?;
         let entry = entry().filter(|entry| entry.bytes.as_str() == document.slice(document.carried(id)));
-        Some(Carrier { before: &whole[..at], after: &whole[at + old.token.len()..], entry })
+        Some(Carrier { before: &whole[..at], after: &whole[at + old.token.len()..], entry, value: old.value })
     }
 
     /// The entries of the record for scalars, by place.
@@ -300,6 +300,12 @@ impl<'e> Kept<'e> {
     /// The bytes around its token that it keeps.
     pub fn carrier(&self, at: usize) -> Option<Carrier<'e>> {
         self.carriers.get(at).copied().flatten()
+    }
+
+    /// What the value at this index is where it stands as it was: the text of a float may be that of an integer, and `-0` that
+    /// of another number.
+    pub fn value(&self, at: usize) -> Option<&'e Scalar<'e>> {
+        self.carrier(at).map(|carrier| carrier.value)
     }
 
     /// Takes the token of a comment.
