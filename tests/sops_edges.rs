@@ -292,6 +292,61 @@ fn a_number_that_is_shown_as_another_stays_what_it_was() {
     }
 }
 
+/// The blanks in front of `name`.
+fn indent_of<'t>(text: &'t str, name: &str) -> &'t str {
+    let line = text.lines().find(|line| line.trim_start_matches(['"', ' ', '\t']).starts_with(name));
+    line.map(|line| &line[..line.len() - line.trim_start().len()]).expect(name)
+}
+
+#[test]
+fn the_indents_of_the_configuration_count_for_what_is_made_of_a_file() {
+    let plain = "a:\n    b:\n        c: 1.0\n";
+    let Some(sandbox) = genuine("f.yaml", plain.as_bytes()) else { return };
+    let before = sandbox.read("f.yaml");
+    sandbox.write("p.yaml", plain);
+    sandbox.write("p.json", "{\"a\": {\"b\": {\"c\": 1.0}}}");
+    sandbox.write(".sops.yaml", "stores:\n  yaml:\n    indent: 2\n  json:\n    indent: 3\n  json_binary:\n    indent: 5\n");
+    let same = |flag: &[&str], arguments: &[&str], whole: bool| {
+        let arguments: Vec<&str> = flag.iter().chain(arguments).copied().collect();
+        let [(theirs, their_file), (ours, our_file)] = both(&sandbox, "f.yaml", &arguments, "");
+        assert_eq!((ours.code, theirs.code), (0, 0), "{arguments:?} {}", ours.err);
+        let written = |out: &[u8], file: Vec<u8>| String::from_utf8(if out.is_empty() { file } else { out.to_vec() }).expect("text");
+        let (ours, theirs) = (written(&ours.out, our_file), written(&theirs.out, their_file));
+        for name in if whole { &["b", "c"][..] } else { &["b", "c", "lastmodified"] } {
+            assert_eq!(indent_of(&ours, name), indent_of(&theirs, name), "{name} {arguments:?}\n{ours}");
+        }
+        assert_eq!(ours.contains("type:float"), theirs.contains("type:float"), "{arguments:?}");
+    };
+    for flag in [&[][..], &["--indent", "0x6"], &["--indent", "-1"]] {
+        for arguments in [&["decrypt", "--output-type", "json", "f.yaml"][..], &["exec-file", "--output-type", "json", "f.yaml", "cat {}"]] {
+            same(flag, arguments, true);
+        }
+        same(flag, &["encrypt", "--age", RECIPIENT_1, "--output-type", "json", "p.yaml"], false);
+        for format in ["json", "binary"] {
+            same(flag, &["rotate", "-i", "--output-type", format, "f.yaml"], false);
+            same(flag, &["set", "--output-type", format, "f.yaml", "[\"z\"]", "\"2\""], true);
+        }
+    }
+    same(&[], &["encrypt", "--age", RECIPIENT_1, "--output-type", "binary", "p.yaml"], true);
+    same(&[], &["encrypt", "--age", RECIPIENT_1, "--output-type", "yaml", "p.json"], false);
+    assert_eq!(sandbox.read("f.yaml"), before);
+}
+
+#[test]
+fn a_number_in_a_flag_may_have_a_base() {
+    let Some(sandbox) = genuine("f.yaml", b"a:\n    b: 1\n") else { return };
+    for number in ["0x3", "0b11", "0o3", "010", "1_0", "+3", "_3", "3_", "08", "3.0", ""] {
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["--indent", number, "decrypt", "--output-type", "json", "f.yaml"], "");
+        assert_eq!(ours.code, theirs.code, "{number} {}", ours.err);
+        // Of wrong usage genuine sops prints its help on stdout.
+        assert!(ours.code != 0 || ours.out == theirs.out, "{number}");
+    }
+    let threshold = ["encrypt", "--age", RECIPIENT_1, "--shamir-secret-sharing-threshold", "0x2", "--filename-override", "f.yaml"];
+    let genuine = sandbox.genuine(threshold).expect("it encrypted the file").stdin("a: 1").run();
+    let ours = sandbox.sops(threshold).stdin("a: 1").run();
+    assert_eq!((ours.code, genuine.code), (0, 0), "{}", ours.err);
+}
+
 #[test]
 fn documents_that_another_format_has_no_place_for_are_not_lost_unseen() {
     let Some(sandbox) = genuine("f.yaml", b"a: 1\n---\nb: 2\n") else { return };

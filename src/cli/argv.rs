@@ -4,7 +4,7 @@
 mod go;
 mod sops;
 
-pub use go::truth;
+pub use go::{NotWhole, truth, whole};
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

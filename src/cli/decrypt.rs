@@ -11,7 +11,8 @@ use super::encrypt::{is_directory, output_path};
 use super::files::{self, Outcome, Ran};
 use super::flags::{Common, DecryptionOrder, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
-use super::{identities, left, report, settings};
+use super::settings::Configs;
+use super::{identities, left, report};
 use crate::document::Format;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{self, Wanted};
@@ -168,15 +169,10 @@ fn opened(
 
 /// A configuration with mistakes must not stop a deployment: it counts only for the layout of what is converted.
 fn indent(context: &Context, args: &Args, format: &dyn Format) -> Result<Option<usize>> {
-    if let Some(columns) = args.common.indent(format)? {
-        return Ok(Some(columns));
-    }
     if args.common.config.is_none() && args.types.output_type.is_none() && args.extract.is_none() {
-        return Ok(None);
+        return args.common.indent(format);
     }
-    let Some(found) = settings::find(context, &args.common, None)? else { return Ok(None) };
-    let stores = found.config.stores;
-    Ok(stores.indent_of(format.name()))
+    Configs::new(context, &args.common).indent(None, format)
 }
 
 /// A new file with clear text is for its owner only; under the name `sops` it is made as any other, as sops does.

@@ -11,11 +11,10 @@ use super::consent::Consent;
 use super::context::Context;
 use super::earlier::{Baselines, Earlier, Incremental, Repositories};
 use super::files::{self, Outcome, Ran};
-use super::flags::{Common, Recipients, Selectors, Types};
+use super::flags::{self, Common, Recipients, Selectors, Types};
 use super::paths::{Handling, Mode, Paths, Target, Targets};
 use super::settings::{self, Asked, Configs, Decision, Found};
 use super::{git, identities, left, report, staged};
-use crate::document::json::Json;
 use crate::document::{Document, Format, bytes};
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
@@ -245,13 +244,10 @@ impl Work<'_> {
         if aimed == Aim::ByKind && text.len() > LARGE && !secret::speaks_of_known_kind(&text) {
             return Ok(Outcome::Skipped(Reason::NoSecretKind));
         }
-        let output = match types.output_of(name, format, self.context.is_sops()) {
-            // Around a tree sops's binary output is plain JSON.
-            output if output.is_bytes() && !format.is_bytes() => &Json,
-            output => output,
-        };
+        let asked = types.output_of(name, format, self.context.is_sops());
+        let output = flags::around(format, asked);
         let trees = if same(format, output) { Vec::new() } else { pipeline::trees(&text, format)? };
-        let text = if trees.is_empty() { text } else { Zeroizing::new(output.print(&trees, self.args.common.indent(output)?)?) };
+        let text = if trees.is_empty() { text } else { Zeroizing::new(output.print(&trees, self.configs.indent(Some(&path), asked)?)?) };
         let refused = output.refuse_plain(&text);
         if target.named {
             refused.clone()?;

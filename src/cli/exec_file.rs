@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use super::exec_env::{missing_is_unreadable, not_started};
 use super::flags::{Common, DecryptionOrder, Types};
+use super::settings::Configs;
 use super::{identities, report};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{self, Wanted};
@@ -118,7 +119,9 @@ fn of_file(context: &Context, args: &Args) -> Result<Zeroizing<Vec<u8>>> {
     let format = types.input(&args.file, &text)?;
     let to = types.output_of(&args.file, format, false);
     let identities = identities::of(context, &args.common);
-    let wanted = Wanted { part: None, format: to, indent: args.common.indent(to)?, counts_comments: false };
+    let converted = to.name() != format.name();
+    let indent = if converted { Configs::new(context, &args.common).indent(None, to)? } else { args.common.indent(to)? };
+    let wanted = Wanted { part: None, format: to, indent, counts_comments: false };
     let opened = pipeline::decrypt_as(&text, format, &identities, &order, false, wanted);
     identities::tell(context, &args.common, &identities);
     let opened = opened?;

@@ -7,6 +7,7 @@ use clap::Args;
 use super::argv;
 use super::context::Context;
 use crate::document::detect::BINARY;
+use crate::document::json::Json;
 use crate::document::{self, Format};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::SelectorKind;
@@ -19,7 +20,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE", env = "SOPS_CONFIG", hide_env = true)]
     pub config: Option<String>,
     /// Columns a level of what is printed or added
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = argv::whole::<i64>)]
     pub indent: Option<i64>,
     /// Say more on stderr
     #[arg(long, short = 'v')]
@@ -156,6 +157,12 @@ impl Types {
     }
 }
 
+/// The format that a file of `input` is encrypted in where `output` is asked for: around a tree sops's binary output is plain
+/// JSON, with an indent of its own.
+pub fn around(input: &dyn Format, output: &'static dyn Format) -> &'static dyn Format {
+    if output.is_bytes() && !input.is_bytes() { &Json } else { output }
+}
+
 /// The variable that says the same.
 const ORDER: &str = "SOPS_DECRYPTION_ORDER";
 
@@ -217,7 +224,7 @@ pub struct Recipients {
     #[arg(long, value_name = "URIS", help_heading = "Recipients")]
     pub hc_vault_transit: Vec<String>,
     /// How many key groups must be opened
-    #[arg(long, value_name = "N", help_heading = "Recipients")]
+    #[arg(long, value_name = "N", value_parser = argv::whole::<usize>, help_heading = "Recipients")]
     pub shamir_secret_sharing_threshold: Option<usize>,
 }
 

@@ -6,7 +6,7 @@ use super::consent::Consent;
 use super::context::Context;
 use super::flags::{Common, DecryptionOrder, Recipients, Types};
 use super::settings::Configs;
-use super::{identities, report, rewrite};
+use super::{argv, identities, report, rewrite};
 use crate::datakey::{rewrap, unwrap};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::Metadata;
@@ -40,7 +40,7 @@ enum Action {
         #[command(flatten)]
         file: Box<File>,
         /// How many key groups must be opened
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = argv::whole::<usize>)]
         shamir_secret_sharing_threshold: Option<usize>,
     },
 }

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::earlier::refuse_cleared;
-use super::flags::{Common, DecryptionOrder, Types};
-use super::{clock, git, identities, report};
+use super::flags::{Common, DecryptionOrder, Types, around};
+use super::settings::Configs;
+use super::{argv, clock, git, identities, report};
 use crate::document::change::Changed;
-use crate::document::{Document, Format};
+use crate::document::Document;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::disclosed::disclosed;
-use crate::pipeline::{self, next};
+use crate::pipeline::next;
 use crate::secret::Secret;
 use crate::select::Selection;
 use crate::source::{self, Source};
 use clap::Args;
-use zeroize::Zeroizing;
 
 /// Flags of the verbs that change one file.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub struct Flags {
     order: DecryptionOrder,
     #[command(flatten)]
     types: Types,
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = argv::whole::<i64>)]
     shamir_secret_sharing_threshold: Option<i64>,
     #[command(flatten)]
     common: Common,
@@ -62,7 +62,8 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     }
     let text = Secret::from(Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?);
     let format = flags.types.input(name, &text)?;
-    let to = flags.types.output(format)?;
+    let asked = flags.types.output(format)?;
+    let to = around(format, asked);
     if to.name() != format.name() && !context.is_sops() {
         let error = Error::new(Kind::ConflictingFlags, "--output-type would make another format of the file");
         return Err(error.hint("leave it out; decrypt --output-type converts"));
@@ -77,10 +78,13 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
         let selection = Selection::of_metadata(opened.metadata.selector.as_ref());
         if flags.allow_clear { Ok(()) } else { refuse_cleared(context, &disclosed(&opened, after, &selection)?, "the file") }
     };
-    let sealed = if to.name() == format.name() {
-        next::reseal_changed(&opened, change, check, &clock::now())?
-    } else {
-        converted(&opened, change, check, to, flags.common.indent(to)?)?
+    let now = clock::now();
+    let sealed = match next::reseal_changed(&opened, change, check, &now)? {
+        Some(sealed) if to.name() != format.name() => {
+            let indent = Configs::new(context, &flags.common).indent(None, asked)?;
+            Some(next::converted(&opened, &Secret::from(sealed), to, indent, &now)?)
+        }
+        sealed => sealed,
     };
     let Some(sealed) = sealed.map(Secret::from).filter(|sealed| sealed.as_str() != text.as_str()) else { return Ok(()) };
     match flags.write_through {
@@ -89,24 +93,6 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     }?;
     git::add_attributes(context, &[context.absolute(name)]);
     Ok(())
-}
-
-/// The changed file in another format.
-fn converted(
-    opened: &next::Opened<'_>,
-    change: impl FnOnce(&Document<'_>) -> Result<Option<Changed>>,
-    check: impl FnOnce(&Document<'_>) -> Result<()>,
-    to: &'static dyn Format,
-    indent: Option<usize>,
-) -> Result<Option<Zeroizing<String>>> {
-    let before = opened.parsed(&opened.plain)?;
-    let Some(changed) = change(&before)? else { return Ok(None) };
-    let after = changed.read(before.format)?;
-    changed.check(&before, &after)?;
-    check(&after)?;
-    let trees = pipeline::trees(after.source, before.format)?;
-    let printed = Zeroizing::new(to.print(&trees, indent)?);
-    next::reseal_converted(opened, &pipeline::read_printed(&printed, &trees, to)?, &clock::now()).map(Some)
 }
 
 /// The verbs that change a file have 2 for a missing one, as in sops.

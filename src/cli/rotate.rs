@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::consent::Consent;
 use super::context::Context;
 use super::files::{self, Outcome};
-use super::flags::{Common, DecryptionOrder, Recipients, Types};
+use super::flags::{self, Common, DecryptionOrder, Recipients, Types};
 use super::paths::{Handling, Mode, Paths, Target};
 use super::rewrite::{self, Destination, Written};
 use super::settings::{self, Configs};
@@ -176,7 +176,8 @@ impl Work<'_> {
         let text = rewrite::read(&target.source, missing)?;
         let order = args.order.kinds()?;
         let format = args.types.input(name, &text)?;
-        let to = args.types.output(format)?;
+        let asked = args.types.output(format)?;
+        let to = flags::around(format, asked);
         let opened = next::open(&text, format, &self.identities, &order, args.ignore_mac)?;
         let groups = changed(rewrap::recipients(&opened.metadata), &self.added, &self.removed);
         let path = target.absolute(self.configs.context, args.types.filename_override.as_deref());
@@ -196,10 +197,11 @@ impl Work<'_> {
         let text = if format.name() == to.name() {
             next::rotate(&opened, &groups, threshold, &self.identities, &clock::now())?
         } else {
-            let trees = pipeline::trees(&opened.plain, format)?;
-            let text = Zeroizing::new(to.print(&trees, args.common.indent(to)?)?);
+            let trees = opened.trees()?;
+            let indent = self.configs.indent(Some(&path), asked)?;
+            let text = Zeroizing::new(to.print(&trees, indent)?);
             let document = pipeline::read_printed(&text, &trees, to)?;
-            converted(&opened, &document, groups, threshold, &self.identities)?
+            converted(&opened, &document, (groups, threshold), indent, &self.identities)?
         };
         args.destination.write(target, &text)?;
         let notes = vec![format!("{name}: a new data key for {people}")];
@@ -212,8 +214,8 @@ impl Work<'_> {
 fn converted(
     opened: &next::Opened<'_>,
     document: &Document<'_>,
-    groups: Vec<Vec<RecipientSpec>>,
-    threshold: Option<usize>,
+    (groups, threshold): (Vec<Vec<RecipientSpec>>, Option<usize>),
+    indent: Option<usize>,
     identities: &Identities,
 ) -> Result<Zeroizing<String>> {
     let plan = pipeline::Plan {
@@ -221,7 +223,7 @@ fn converted(
         threshold,
         selection: Selection::of_metadata(opened.metadata.selector.as_ref()),
         mac_only_encrypted: opened.metadata.mac_only_encrypted,
-        indent: None,
+        indent,
         layout: true,
         lenient: true,
         now: clock::now(),

@@ -9,8 +9,8 @@ use super::context::Context;
 use super::flags::{Common, Recipients, Selectors, conflict};
 use super::policy::Policies;
 use super::report;
-use crate::config::{self, Config, Rule};
-use crate::document::Document;
+use crate::config::{self, Config, Rule, Stores};
+use crate::document::{Document, Format};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes;
 use crate::kubernetes::secret::Default as KindDefault;
@@ -89,6 +89,15 @@ impl<'c> Configs<'c> {
             }
         };
         path.map(|path| self.open(&path, &shown(context, &path), false)).transpose()
+    }
+
+    /// Columns a level of what is printed in `format`: by flag, else by the configuration of `target`, as for [`Configs::find`].
+    ///
+    /// # Errors
+    /// Those of [`Common::indent`] and [`Configs::find`].
+    pub fn indent(&self, target: Option<&Path>, format: &dyn Format) -> Result<Option<usize>> {
+        let stores = if self.common.indent.is_none() { self.find(target)?.map(|found| found.config.stores) } else { None };
+        indent(self.common, stores, format)
     }
 
     /// As [`Configs::find`], for verbs that need no configuration: one that can't be read is none.
@@ -202,6 +211,7 @@ pub struct Asked<'f> {
 /// Missing or wrong configuration, recipients or selection: `Generic` (1), `ConflictingFlags` (8).
 pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, target: &Path, document: &Document<'_>) -> Result<Decision> {
     let flags = asked.recipients.group(context)?;
+    let stores = found.map(|found| found.config.stores);
     let ruleless = found.filter(|found| !found.config.has_creation_rules);
     if let Some(found) = ruleless.filter(|_| context.is_strict()) {
         // What should be rules may stand there under another name.
@@ -215,10 +225,7 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
         None => error,
     })?;
     let (selection, because) = selection(context, asked, rule, document)?;
-    let indent = match asked.common.indent(document.format)? {
-        Some(columns) => Some(columns),
-        None => found.and_then(|found| stored_indent(&found.config, document)),
-    };
+    let indent = indent(asked.common, stores, document.format)?;
     let plan = Plan {
         groups,
         threshold: asked.recipients.shamir_secret_sharing_threshold.or_else(|| rule.and_then(|rule| rule.threshold)),
@@ -233,8 +240,10 @@ pub fn decide(context: &Context, asked: &Asked<'_>, found: Option<&Found>, targe
     Ok(Decision { plan, rule, because, names: found.map(|found| found.config.names.clone()).unwrap_or_default() })
 }
 
-fn stored_indent(config: &Config, document: &Document<'_>) -> Option<usize> {
-    config.stores.indent_of(document.format.name())
+/// The flag counts whatever it says: of JSON -1, a tab.
+fn indent(common: &Common, stores: Option<Stores>, format: &dyn Format) -> Result<Option<usize>> {
+    let stored = stores.filter(|_| common.indent.is_none()).and_then(|stores| stores.indent_of(format.name()));
+    Ok(common.indent(format)?.or(stored))
 }
 
 /// The rule of a file.

@@ -5,6 +5,7 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::argv::NotWhole;
 use crate::error::{Error, Kind};
 
 /// Of a value that is shown, no more than this.
@@ -42,7 +43,7 @@ fn wrong_value(why: &clap::Error) -> Option<String> {
     let (name, value) = (name(why)?, words(why, ContextKind::InvalidValue).concat());
     let expected = match words(why, ContextKind::ValidValue) {
         none if none.is_empty() => match why.source() {
-            Some(source) if source.is::<std::num::ParseIntError>() => "a whole number".to_owned(),
+            Some(source) if source.is::<std::num::ParseIntError>() || source.is::<NotWhole>() => "a whole number".to_owned(),
             Some(source) => return Some(format!("{name}: {source}")),
             None => "a value".to_owned(),
         },

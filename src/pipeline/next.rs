@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 
 use zeroize::Zeroizing;
 
-use super::metadata_of;
+use super::{metadata_of, read_printed};
 use crate::datakey::{self, DataKey, rewrap};
 use crate::document::change::Changed;
 use crate::document::resolve::{Scalar, Type};
@@ -58,6 +58,14 @@ impl Opened<'_> {
     pub fn parsed<'p>(&self, plain: &'p str) -> Result<Document<'p>> {
         let format = self.document.format;
         if format.repeated(&self.document).is_some() { format.parse_opened(plain) } else { format.parse_plain(plain) }
+    }
+
+    /// What its documents say, with the types that the text may not tell, such as that of a float shown as an integer.
+    ///
+    /// # Errors
+    /// A scalar that doesn't resolve.
+    pub fn trees(&self) -> Result<Vec<Value>> {
+        self.reading.trees(&self.document)
     }
 
     /// The key paths of its encrypted values.
@@ -282,16 +290,28 @@ fn resealed(opened: &Opened<'_>, known: Earlier<'_>, plain: &Document<'_>, next:
     sealed(known).or_else(|_: Error| sealed(earlier(opened, next.data_key.is_none())))
 }
 
-/// Encrypts `plain`, the next version of `opened` in another format, under the same data key and for the same recipients.
+/// Makes `to` of `sealed`, the next version of `opened`, under the same data key and for the same recipients; `indent` is that of
+/// what is printed.
 ///
 /// # Errors
-/// Those of [`encrypt::encrypt`] and [`verify::check`].
-pub fn reseal_converted(opened: &Opened<'_>, plain: &Document<'_>, now: &str) -> Result<Zeroizing<String>> {
-    let (selection, cipher) = (Selection::of_metadata(opened.metadata.selector.as_ref()), Cipher::new(opened.data_key.bytes()));
-    let metadata = Metadata { last_modified: now.to_owned(), mac: None, layout: None, ..opened.metadata.clone() };
-    let request = Request { selection: &selection, cipher: &cipher, metadata, indent: None, layout: true, lenient: true, earlier: None };
-    let sealed = encrypt::encrypt(plain, request)?;
-    verify::check(plain, &sealed.text, &cipher, true, None, || ())?;
+/// Those of [`Format::print`], [`encrypt::encrypt`] and [`verify::check`].
+pub fn converted(
+    opened: &Opened<'_>,
+    sealed: &str,
+    to: &'static dyn Format,
+    indent: Option<usize>,
+    now: &str,
+) -> Result<Zeroizing<String>> {
+    let (document, cipher) = (opened.document.format.parse_encrypted(sealed)?, Cipher::new(opened.data_key.bytes()));
+    let metadata = metadata_of(&document)?;
+    let trees = decrypt::read(&document, &metadata, &cipher, false)?.trees(&document)?;
+    let printed = Zeroizing::new(to.print(&trees, indent)?);
+    let plain = read_printed(&printed, &trees, to)?;
+    let selection = Selection::of_metadata(metadata.selector.as_ref());
+    let metadata = Metadata { last_modified: now.to_owned(), mac: None, layout: None, ..metadata };
+    let request = Request { selection: &selection, cipher: &cipher, metadata, indent, layout: true, lenient: true, earlier: None };
+    let sealed = encrypt::encrypt(&plain, request)?;
+    verify::check(&plain, &sealed.text, &cipher, true, None, || ())?;
     Ok(sealed.text)
 }
 
