@@ -240,10 +240,10 @@ pub const COPY: &str = "copy it into a regular file, and name that one";
 /// do instead.
 ///
 /// # Errors
-/// `ConflictingFlags` (8). A missing file is left to the reader.
+/// `ConflictingFlags` (8). A missing file and a directory are left to the reader.
 pub fn refuse_irregular(path: &Path, next: &str) -> Result<()> {
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
             let error =
                 Error::new(Kind::ConflictingFlags, "only regular files can be changed in place").in_file(&path.display().to_string());
             Err(error.hint(next))

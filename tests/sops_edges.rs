@@ -18,7 +18,7 @@ fn both(sandbox: &Sandbox, name: &str, arguments: &[&str], stdin: &str) -> [(Don
     let before = sandbox.read(name);
     [sandbox.genuine(arguments).expect("it encrypted the file"), sandbox.sops(arguments)].map(|call: Call| {
         sandbox.write(name, &before);
-        let done = call.stdin(stdin).run();
+        let done = call.env("EDITOR", "true").stdin(stdin).run();
         let after = sandbox.read(name);
         sandbox.write(name, &before);
         (done, after)
@@ -330,6 +330,57 @@ fn the_indents_of_the_configuration_count_for_what_is_made_of_a_file() {
     same(&[], &["encrypt", "--age", RECIPIENT_1, "--output-type", "binary", "p.yaml"], true);
     same(&[], &["encrypt", "--age", RECIPIENT_1, "--output-type", "yaml", "p.json"], false);
     assert_eq!(sandbox.read("f.yaml"), before);
+}
+
+/// No file, a missing one, a directory, two: exit codes and what goes to standard output and standard error.
+#[test]
+fn every_verb_ends_as_genuine_sops_does_without_a_file_to_work_on() {
+    const VERBS: [&[&str]; 21] = [
+        &["decrypt"],
+        &["decrypt", "-i"],
+        &["encrypt", "--age", RECIPIENT_1],
+        &["encrypt", "-i", "--age", RECIPIENT_1],
+        &["rotate"],
+        &["rotate", "-i"],
+        &["edit"],
+        &["set"],
+        &["unset"],
+        &["filestatus"],
+        &["updatekeys"],
+        &["updatekeys", "-y"],
+        &["exec-env"],
+        &["exec-file"],
+        &["groups", "add"],
+        &["groups", "delete"],
+        &["groups", "add", "--age", RECIPIENT_1],
+        &["groups", "delete", "0"],
+        &["-d"],
+        &["-e", "--age", RECIPIENT_1],
+        &["-r"],
+    ];
+    let Some(sandbox) = genuine("f.yaml", b"a: 1\n") else { return };
+    std::fs::create_dir(sandbox.path("d")).unwrap();
+    let (sealed, rule) = (sandbox.read("f.yaml"), format!("creation_rules:\n- age: {RECIPIENT_1}\n"));
+    for has_rules in [false, true] {
+        if has_rules {
+            sandbox.write(".sops.yaml", &rule);
+        }
+        for (verb, files) in VERBS.iter().flat_map(|verb| [&[][..], &["gone.yaml"], &["d"], &["f.yaml", "g.yaml"]].map(|files| (verb, files))) {
+            let rest: &[&str] = match verb[0] {
+                "set" => &["[\"a\"]", "2"],
+                "unset" => &["[\"a\"]"],
+                "exec-env" | "exec-file" => &["true"],
+                _ => &[],
+            };
+            let file_flag: &[&str] = if verb.len() > 1 && verb[0] == "groups" && !files.is_empty() { &["-f"] } else { &[] };
+            let rest = if files.is_empty() { &[] } else { rest };
+            let arguments: Vec<&str> = [verb, file_flag, files, rest].concat();
+            sandbox.write("g.yaml", &sealed);
+            let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &arguments, "");
+            let streams = |done: &Done| (done.code, done.out.is_empty(), done.err.is_empty());
+            assert_eq!(streams(&ours), streams(&theirs), "{arguments:?}: {} {}", ours.err, theirs.err);
+        }
+    }
 }
 
 #[test]

@@ -205,9 +205,7 @@ impl View<'_> {
 
 fn existing(context: &Context, args: &Args, path: &Path) -> Result<()> {
     let order = args.order.kinds()?;
-    if !path.is_dir() {
-        source::refuse_irregular(path, source::COPY)?;
-    }
+    source::refuse_irregular(path, source::COPY)?;
     let text = Source::File(path.to_owned()).read_encrypted()?;
     let format = format_of(args, path, &text)?;
     let identities = identities::of(context, &args.common);

@@ -57,9 +57,7 @@ fn changed(context: &Context, flags: &Flags, name: &str, change: impl FnOnce(&Do
     if name == "-" {
         return Err(Error::new(Kind::ConflictingFlags, "standard input can't be changed in place").hint("name a file"));
     }
-    if !path.is_dir() {
-        source::refuse_irregular(&path, source::COPY)?;
-    }
+    source::refuse_irregular(&path, source::COPY)?;
     let text = Secret::from(Source::File(path.clone()).read_encrypted().map_err(missing_is_unreadable)?);
     let format = flags.types.input(name, &text)?;
     let asked = flags.types.output(format)?;

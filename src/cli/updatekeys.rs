@@ -125,6 +125,9 @@ struct Work<'a> {
 /// `Generic` (1) for several files, whatever it was, and with `--check` for a file that is out of line.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     args.common.check()?;
+    if context.is_sops() && settings::find(context, &args.common, None)?.is_none() {
+        return Err(without_rules());
+    }
     args.paths.refuse_none()?;
     let mut targets = args.paths.resolve(context, Mode::Encrypted)?;
     if !args.yes && !args.keeps() {
@@ -148,6 +151,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
             .hint("kveil updatekeys without --check brings them in line")),
         _ => Ok(()),
     }
+}
+
+fn without_rules() -> Error {
+    Error::new(Kind::Generic, "config file not found, or it has no creation rules").hint("kveil init writes one")
 }
 
 impl Args {
@@ -192,7 +199,7 @@ impl Work<'_> {
         let absolute = target.absolute(context, args.types.filename_override.as_deref());
         let found = self.configs.find(Some(&absolute))?.filter(|found| found.config.has_creation_rules);
         let Some(found) = found else {
-            return Err(Error::new(Kind::Generic, "config file not found, or it has no creation rules").hint("kveil init writes one"));
+            return Err(without_rules());
         };
         let plan = plan(context, &found, &absolute, &metadata)?;
         if !plan.changes() {

@@ -99,8 +99,8 @@ fn same_reading(document: &Document<'_>, short: &str) -> std::result::Result<(),
     if reading.same && reading.is_over() { Ok(()) } else { Err("a second reader sees other values in the output") }
 }
 
-/// `text` with the fields of every token left out, its algorithm among them. They hold base64 and names, nothing that has a meaning to a reader,
-/// and they decrypt, or nothing is written; without them the second reader has a tenth to read.
+/// `text` with the fields of every token left out, its algorithm among them. They hold base64 and names, nothing that has a
+/// meaning to a reader, and they decrypt, or nothing is written; without them the second reader has a tenth to read.
 fn shortened(text: &str) -> Secret {
     let (mut out, mut done) = (Secret::with_capacity(text.len() / 2), 0);
     for fields in fields_of_tokens(text) {

@@ -296,7 +296,10 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
         let names = path.iter().map(|word| word.to_string_lossy().into_owned());
         return Ok(Asked::Help(std::iter::once(verb).chain(names).collect()));
     }
-    refuse_count(&verb, &given, &operands)?;
+    match path.first().and_then(|action| action.to_str()).filter(|_| verb == "groups") {
+        Some(action) => refuse_groups(action, &given, &operands)?,
+        None => refuse_count(&verb, &operands)?,
+    }
     let counting = VERBS.iter().find(|row| row.name == verb).and_then(|row| row.operands).unwrap_or(operands.len());
     let late = operands.split_off(counting.min(operands.len()));
     let ignored = if verb == "filestatus" { Vec::new() } else { ignored(&late) };
@@ -309,17 +312,26 @@ fn with_verb(verb: String, globals: Vec<Given>, mut args: Vec<OsString>) -> Resu
     Ok(Asked::Command(Line { verb, rest, ignored, unheard }))
 }
 
-/// Refuses too many words where sops counts them, and a file that isn't named.
-fn refuse_count(verb: &str, given: &[Given], operands: &[OsString]) -> Result<()> {
-    let has = |name: &str| given.iter().any(|(other, _)| other == name);
+/// As [`refuse_count`], of a verb with two actions; and refuses a file that isn't named.
+fn refuse_groups(action: &str, given: &[Given], operands: &[OsString]) -> Result<()> {
+    let refuse = |kind: Kind, message: &str| {
+        let error = Error::new(kind, message);
+        Err(error.hint("groups add --file FILE --age RECIPIENT, groups delete --file FILE NUMBER"))
+    };
+    match (action, operands.len()) {
+        ("add", 1..) => refuse(Kind::Generic, "groups add takes no words besides flags"),
+        ("delete", 0 | 2..) => refuse(Kind::Generic, "groups delete takes one word besides flags, the number of the group"),
+        _ if !given.iter().any(|(name, _)| name == "file") => refuse(Kind::Unreadable, "no file specified"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses too many words where sops counts them.
+fn refuse_count(verb: &str, operands: &[OsString]) -> Result<()> {
     let (most, kind) = match verb {
         "set" => (3, Kind::NoFile),
         "unset" => (2, Kind::NoFile),
         "exec-env" | "exec-file" => (2, Kind::Generic),
-        "groups" if !has("file") && !has("help") => {
-            let error = Error::new(Kind::Unreadable, "no file specified");
-            return Err(error.hint("groups add --file FILE --age RECIPIENT, groups delete --file FILE NUMBER"));
-        }
         "completion" if operands.first().is_some_and(|shell| !is_shell(shell)) => return Err(no_topic(&operands[0])),
         _ => return Ok(()),
     };
