@@ -21,8 +21,10 @@ pub const TOKEN: &[u8] = b"ENC[AES256_GCM,";
 pub struct Verdict {
     /// How many objects there are.
     pub objects: usize,
-    /// Ciphertext: object and key path, and what it is.
-    pub found: Vec<(String, &'static str)>,
+    /// Ciphertext: object and key path, and what it is; the first of it.
+    found: Vec<(String, &'static str)>,
+    /// How often there is more of it.
+    more: usize,
     /// Objects that hold ciphertext and may: their titles and why.
     pub allowed: Vec<String>,
 }
@@ -46,12 +48,15 @@ pub fn manifests(text: &str) -> Result<Verdict> {
 
 /// Looks at the objects of a document.
 pub fn objects(document: &Document<'_>, roots: &[NodeId]) -> Verdict {
-    let mut verdict = Verdict::default();
+    let (mut verdict, mut hidden) = (Verdict::default(), Hidden::default());
     for root in roots {
-        verdict.look(document, *root);
+        verdict.look(document, *root, &mut hidden);
     }
     verdict
 }
+
+/// Of so much ciphertext it is said where it stands.
+const SHOWN: usize = 20;
 
 /// What to do where nothing was to be decrypted.
 pub const UNOPENED: &str =
@@ -66,22 +71,21 @@ impl Verdict {
     /// # Errors
     /// `Generic` (1) with object and key path of each.
     pub fn settle(&self, advice: &str) -> Result<()> {
-        const SHOWN: usize = 20;
         if self.found.is_empty() {
             return Ok(());
         }
         let message = "ciphertext is left in the manifests: it would be deployed as it is".to_owned();
         let mut error = Error::new(Kind::Generic, message);
-        for (place, what) in self.found.iter().take(SHOWN) {
+        for (place, what) in &self.found {
             error = error.hint(format!("{place}: {what}"));
         }
-        if self.found.len() > SHOWN {
-            error = error.hint(format!("and {} more", self.found.len() - SHOWN));
+        if self.more > 0 {
+            error = error.hint(format!("and {} more", self.more));
         }
         Err(error.hint(advice).hint(format!("an object that is meant to hold ciphertext says so: annotation {ALLOW}: <reason>")))
     }
 
-    fn look(&mut self, document: &Document<'_>, root: NodeId) {
+    fn look(&mut self, document: &Document<'_>, root: NodeId, hidden: &mut Hidden) {
         // `null` and `{}` are no objects: whoever applies them applies nothing.
         if document.node(root).kind != NodeKind::Mapping || document.children(root).next().is_none() {
             return;
@@ -89,16 +93,27 @@ impl Verdict {
         let object = kubernetes::object(document, root);
         let items = document.get(root, "items").filter(|items| document.node(*items).kind == NodeKind::Sequence);
         if let Some(items) = items.filter(|_| object.is_some_and(|object| object.kind.ends_with("List"))) {
-            return document.children(items).for_each(|item| self.look(document, item));
+            return document.children(items).for_each(|item| self.look(document, item, hidden));
         }
         self.objects += 1;
         let title = object.map_or_else(|| "a document without a kind".to_owned(), title);
-        let found = ciphertext(document, root);
+        let found = ciphertext(document, root, hidden);
         match reason(document, root, object.as_ref()) {
             Some(reason) if !found.is_empty() => self.allowed.push(format!("{title}: {reason}")),
             Some(_) => {}
-            None => self.found.extend(found.into_iter().map(|(path, what)| (format!("{title}, {path}"), what))),
+            None => self.add(document, root, &title, &found),
         }
+    }
+
+    fn add(&mut self, document: &Document<'_>, root: NodeId, title: &str, found: &[(NodeId, &'static str)]) {
+        // The path of an item is as much work as there are items before it.
+        let room = SHOWN.saturating_sub(self.found.len()).min(found.len());
+        for (id, what) in &found[..room] {
+            let (top, path) = (document.key_path(root), document.key_path(*id));
+            let path = path.strip_prefix(&top).unwrap_or(&path).trim_start_matches('.');
+            self.found.push((format!("{title}, {path}"), what));
+        }
+        self.more += found.len() - room;
     }
 }
 
@@ -121,29 +136,23 @@ fn reason(document: &Document<'_>, root: NodeId, object: Option<&Object<'_>>) ->
 }
 
 /// Where ciphertext stands below an object's root, and what it is.
-fn ciphertext(document: &Document<'_>, root: NodeId) -> Vec<(String, &'static str)> {
+fn ciphertext(document: &Document<'_>, root: NodeId, hidden: &mut Hidden) -> Vec<(NodeId, &'static str)> {
     let mut found = Vec::new();
-    let top = document.key_path(root);
     let block = document.get(root, "sops");
     let mac = block.and_then(|block| document.get(block, "mac")).filter(|mac| document.text(*mac).starts_with("ENC["));
-    if mac.is_some() {
-        found.push(("sops".to_owned(), "the metadata of an encrypted file"));
-    }
-    let block = block.filter(|_| mac.is_some()).map_or(0..0, |block| block..document.node(block).end);
+    let block = block.filter(|_| mac.is_some());
+    found.extend(block.map(|block| (block, "the metadata of an encrypted file")));
+    let block = block.map_or(0..0, |block| block..document.node(block).end);
     for id in (root..document.node(root).end).filter(|id| !block.contains(id)) {
         if !matches!(document.node(id).role, Role::Value | Role::Item) {
             continue;
         }
         let what = match document.node(id).kind {
             NodeKind::Scalar => of_scalar(document, id),
-            NodeKind::Alias => of_alias(document, id),
+            NodeKind::Alias => of_alias(document, id, hidden),
             _ => None,
         };
-        if let Some(what) = what {
-            let path = document.key_path(id);
-            let path = path.strip_prefix(&top).unwrap_or(&path).trim_start_matches('.').to_owned();
-            found.push((path, what));
-        }
+        found.extend(what.map(|what| (id, what)));
     }
     found
 }
@@ -163,15 +172,37 @@ fn of_scalar(document: &Document<'_>, id: NodeId) -> Option<&'static str> {
 }
 
 /// What stands elsewhere may be part of a holder through an alias, merged or not.
-fn of_alias(document: &Document<'_>, id: NodeId) -> Option<&'static str> {
-    let mut above = std::iter::successors(Some(id), |at| Some(document.node(*at).parent).filter(|parent| *parent != NONE));
-    if !above.any(|at| is_holder(document, at)) {
-        return None;
-    }
+fn of_alias(document: &Document<'_>, id: NodeId, hidden: &mut Hidden) -> Option<&'static str> {
+    let above = || std::iter::successors(Some(id), |at| Some(document.node(*at).parent).filter(|parent| *parent != NONE));
+    let top = above().last()?;
     // An anchor may hold aliases itself: all before counts, rather than following them.
-    let same = |at: &NodeId| document.node(*at).document == document.node(id).document;
-    let mut before = (0..id).filter(same).filter(|at| document.node(*at).kind == NodeKind::Scalar);
-    before.find_map(|at| hides(document.text(at)))
+    if above().any(|at| is_holder(document, at)) { hidden.before(document, top, id) } else { None }
+}
+
+/// The first scalar of a YAML document that hides ciphertext: each is looked at once, however many aliases there are.
+#[derive(Default)]
+struct Hidden {
+    /// The root of the document, and the node to go on with.
+    place: Option<(NodeId, NodeId)>,
+    first: Option<(NodeId, &'static str)>,
+}
+
+impl Hidden {
+    fn before(&mut self, document: &Document<'_>, top: NodeId, id: NodeId) -> Option<&'static str> {
+        let next = match self.place {
+            Some((known, next)) if known == top => next,
+            _ => {
+                self.first = None;
+                top
+            }
+        };
+        if self.first.is_none() {
+            let mut scalars = (next..id).filter(|at| document.node(*at).kind == NodeKind::Scalar);
+            self.first = scalars.find_map(|at| Some((at, hides(document.text(at))?)));
+        }
+        self.place = Some((top, next.max(id)));
+        self.first.filter(|(at, _)| *at < id).map(|(_, what)| what)
+    }
 }
 
 fn is_holder(document: &Document<'_>, id: NodeId) -> bool {
@@ -222,6 +253,24 @@ mod tests {
         assert_eq!(object("x: &a {k: \"x ENC\"}\nstringData: *a\n"), ["Secret a, stringData"]);
         assert_eq!(object("x: &a \"x ENC\"\ny: &b {k: *a}\nstringData: {<<: *b}\n"), ["Secret a, stringData.<<"]);
         assert!(object("x: &a \"x ENC\"\nspec: {k: *a}\n").is_empty());
+    }
+
+    /// Each alias once looked at all scalars before it, and the path of each item at all items before it: this took
+    /// many minutes.
+    #[test]
+    fn many_aliases_and_many_tokens_are_looked_at_once() {
+        use std::fmt::Write as _;
+        const MANY: usize = 20_000;
+        let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nx: &a harmless\n";
+        let mut text = format!("{head}stringData:\n");
+        (0..MANY).for_each(|at| drop(writeln!(text, "  k{at}: *a\n  t{at}: harmless, too")));
+        assert!(found(&text).is_empty());
+        text.push_str("  last: \"x ENC\"\n  again: *a\n");
+        assert_eq!(found(&text), ["Secret a, stringData.last", "Secret a, stringData.again"]);
+        let list = format!("{head}spec:\n{}", "- ENC[AES256_GCM,data:YQ==,iv:YQ==,tag:YQ==,type:str]\n".repeat(MANY));
+        let verdict = manifests(&list).unwrap();
+        assert_eq!((verdict.found.len(), verdict.more), (SHOWN, MANY - SHOWN));
+        assert!(verdict.settle(UNOPENED).unwrap_err().hints.contains(&format!("and {} more", MANY - SHOWN)));
     }
 
     #[test]
