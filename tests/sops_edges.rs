@@ -318,7 +318,8 @@ fn the_indents_of_the_configuration_count_for_what_is_made_of_a_file() {
         assert_eq!(ours.contains("type:float"), theirs.contains("type:float"), "{arguments:?}");
     };
     for flag in [&[][..], &["--indent", "0x6"], &["--indent", "-1"]] {
-        for arguments in [&["decrypt", "--output-type", "json", "f.yaml"][..], &["exec-file", "--output-type", "json", "f.yaml", "cat {}"]] {
+        for arguments in [&["decrypt", "--output-type", "json", "f.yaml"][..], &["exec-file", "--output-type", "json", "f.yaml", "cat {}"]]
+        {
             same(flag, arguments, true);
         }
         same(flag, &["encrypt", "--age", RECIPIENT_1, "--output-type", "json", "p.yaml"], false);
@@ -365,7 +366,9 @@ fn every_verb_ends_as_genuine_sops_does_without_a_file_to_work_on() {
         if has_rules {
             sandbox.write(".sops.yaml", &rule);
         }
-        for (verb, files) in VERBS.iter().flat_map(|verb| [&[][..], &["gone.yaml"], &["d"], &["f.yaml", "g.yaml"]].map(|files| (verb, files))) {
+        for (verb, files) in
+            VERBS.iter().flat_map(|verb| [&[][..], &["gone.yaml"], &["d"], &["f.yaml", "g.yaml"]].map(|files| (verb, files)))
+        {
             let rest: &[&str] = match verb[0] {
                 "set" => &["[\"a\"]", "2"],
                 "unset" => &["[\"a\"]"],

@@ -94,7 +94,8 @@ mod tests {
         for (text, number) in read.into_iter().chain(apart) {
             assert_eq!(whole(text), Ok(number), "{text}");
         }
-        let none = ["", "-", "+", "_3", "3_", "1__0", "0x", "0x__3", "0x-3", "--3", "08", "0b2", " 3", "3.0", "3e0", "9223372036854775808", "x"];
+        let none =
+            ["", "-", "+", "_3", "3_", "1__0", "0x", "0x__3", "0x-3", "--3", "08", "0b2", " 3", "3.0", "3e0", "9223372036854775808", "x"];
         for text in none {
             assert_eq!(whole::<i64>(text), Err(NotWhole), "{text}");
         }
