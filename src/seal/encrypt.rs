@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::keep::{Carrier, Earlier, Kept};
-use super::mac::Mac;
+use super::mac;
 use super::sign::Signer;
 use super::value::{Cipher, Ivs};
 use super::walk::{self, Leaf, Walk};
@@ -84,15 +84,15 @@ pub fn encrypt(document: &Document<'_>, request: Request<'_>) -> Result<Sealed> 
         Ok(sealer)
     };
     let (mut sealer, mac) = if document.source.len() < LARGE {
-        (sealed()?, mac_of(&walk, &values, only_encrypted))
+        (sealed()?, mac::of(&walk, &values, only_encrypted))
     } else {
         std::thread::scope(|scope| {
-            let mac = scope.spawn(|| mac_of(&walk, &values, only_encrypted));
+            let mac = scope.spawn(|| mac::of(&walk, &values, only_encrypted));
             let sealer = sealed()?;
             Ok::<_, Error>((sealer, mac.join().map_err(|_| Error::new(ErrorKind::Generic, "a worker thread failed"))?))
         })?
     };
-    let mac = if sealer.is_as_read() { mac } else { sealer.mac(only_encrypted) };
+    let mac = sealer.corrected_mac(only_encrypted).unwrap_or(mac);
     let comments = sealer.comments(request.selection)?;
     sealer.alias_keys();
     sealer.roots();
@@ -180,16 +180,6 @@ fn resolve_all<'d>(document: &'d Document<'_>, walk: &Walk) -> Result<Vec<Scalar
     Ok(values)
 }
 
-fn mac_of<'v>(walk: &Walk, values: impl IntoIterator<Item = &'v Scalar<'v>>, only_encrypted: bool) -> String {
-    let mut mac = Mac::new(only_encrypted);
-    for (leaf, value) in walk.leaves.iter().zip(values) {
-        if !leaf.shadow && (leaf.selected || !only_encrypted) {
-            mac.add(&value.bytes);
-        }
-    }
-    mac.finish()
-}
-
 /// Integers beyond 64 bits are floats to sops: their digits change for its readers.
 fn lossy(document: &Document<'_>, walk: &Walk, values: &[Scalar<'_>]) -> Vec<String> {
     let digits = |text: &str| text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
@@ -256,13 +246,11 @@ impl Sealer<'_, '_> {
         self.kept.value(at).filter(|_| self.is_token(at)).unwrap_or(&self.values[at])
     }
 
-    /// Whether the text tells the plaintext of all values.
-    fn is_as_read(&self) -> bool {
-        (0..self.values.len()).all(|at| self.value(at).bytes == self.values[at].bytes)
-    }
-
-    fn mac(&self, only_encrypted: bool) -> String {
-        mac_of(self.walk, (0..self.values.len()).map(|at| self.value(at)), only_encrypted)
+    /// The MAC, where the text doesn't tell the plaintext of all values.
+    fn corrected_mac(&self, only_encrypted: bool) -> Option<String> {
+        let values = || (0..self.values.len()).map(|at| self.value(at));
+        let as_read = values().zip(self.values).all(|(value, read)| value.bytes == read.bytes);
+        (!as_read).then(|| mac::of(self.walk, values(), only_encrypted))
     }
 
     /// Whether all tokens are kept ones, and how many are.

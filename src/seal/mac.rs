@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256, Sha512};
 
+use super::walk::Walk;
+use crate::document::resolve::Scalar;
+
 /// The running hash of a file's values.
 pub struct Mac {
     hash: Sha512,
@@ -26,6 +29,17 @@ impl Mac {
     pub fn finish(self) -> String {
         self.hash.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
     }
+}
+
+/// The MAC over the values of a file.
+pub fn of<'v>(walk: &Walk, values: impl IntoIterator<Item = &'v Scalar<'v>>, only_encrypted: bool) -> String {
+    let mut mac = Mac::new(only_encrypted);
+    for (leaf, value) in walk.leaves.iter().zip(values) {
+        if !leaf.shadow && (leaf.selected || !only_encrypted) {
+            mac.add(&value.bytes);
+        }
+    }
+    mac.finish()
 }
 
 /// Compares two MACs without telling by time where they differ.
