@@ -75,12 +75,14 @@ pub struct Finding {
     pub scope: Scope,
     /// Whether SOPS refuses it as well, or would leave values in clear because of it.
     pub grave: bool,
+    /// Of the error that it is where it counts.
+    pub kind: Kind,
 }
 
 impl Finding {
-    /// The finding as an error: `Generic` (1) with file, line and column.
+    /// The finding as an error (1) with file, line and column.
     pub fn error(&self, file: &str) -> Error {
-        let mut error = Error::new(Kind::Generic, self.message.clone()).in_file(file);
+        let mut error = Error::new(self.kind, self.message.clone()).in_file(file);
         error.position = Some(self.position);
         error.hints.clone_from(&self.hints);
         error

@@ -25,6 +25,8 @@ pub enum Kind {
     EncryptTree,
     /// A value that can't be decrypted.
     DecryptTree,
+    /// Nobody to encrypt for: no key group has a key.
+    NoKeys,
     /// Recipients to be changed of a file that isn't there.
     NoFileForKeys,
     /// The MAC doesn't fit the values.
@@ -58,7 +60,7 @@ impl Kind {
     /// The process exit code of this kind.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Generic | Kind::Found => 1,
+            Kind::Generic | Kind::NoKeys | Kind::Found => 1,
             Kind::Unreadable => 2,
             Kind::Unwritable => 3,
             Kind::Emit => 4,

@@ -466,3 +466,19 @@ fn a_key_twice_in_json_is_no_reason_not_to_open_a_file() {
     sandbox.write("f.json", sops_twice);
     sandbox.kveil(["decrypt", "f.json"]).run().refused(1);
 }
+
+#[test]
+fn nobody_to_encrypt_for_is_said_in_the_words_that_sops_has_for_it() {
+    let sandbox = Sandbox::with_identity();
+    for groups in ["", "    key_groups: []\n", "    key_groups:\n      - {}\n"] {
+        sandbox.write(".sops.yaml", format!("creation_rules:\n  - path_regex: f.yaml\n{groups}"));
+        sandbox.write("f.yaml", "a: 1\n");
+        if sandbox.genuine(["--version"]).is_none() {
+            return;
+        }
+        let [(theirs, _), (ours, _)] = both(&sandbox, "f.yaml", &["encrypt", "-i", "f.yaml"], "");
+        assert_eq!((ours.code, &ours.err), (theirs.code, &theirs.err), "{groups}");
+        let said = sandbox.kveil(["encrypt", "-i", "f.yaml"]).run().refused(1);
+        assert!(said.contains("add age: age1…") || said.contains("give it at least one key"), "{said}");
+    }
+}

@@ -82,6 +82,10 @@ pub fn usage(help: &str) {
 
 /// Shows an error with its hints. Under the name `sops` the first line starts as genuine sops's does: tools match it.
 pub fn error(context: &Context, error: &Error) {
+    if context.is_sops() && error.kind == Kind::NoKeys {
+        // sops's own tests compare all of stderr here.
+        return to_stderr("Could not generate data key: [empty key group provided]");
+    }
     let label = paint(context, RED, "error:");
     let phrase = error.to_string();
     to_stderr(&if context.is_sops() { phrase } else { format!("{label} {phrase}") });

@@ -294,7 +294,7 @@ fn groups(flags: Vec<RecipientSpec>, rule: Option<&Rule>, context: &[(String, St
         }
         Some(rule) => {
             let message = format!("empty key group provided: the rule in line {} has no recipients, and no flag gives any", rule.line);
-            Err(Error::new(Kind::Generic, message).hint("add age: age1… to the rule, or give --age"))
+            Err(Error::new(Kind::NoKeys, message).hint("add age: age1… to the rule, or give --age"))
         }
         None => {
             let message = "config file not found, or has no creation rules, and no keys provided through command line options";

@@ -50,19 +50,24 @@ impl<'d, 's> Reader<'d, 's> {
 
     /// Notes something that SOPS would pass over in silence.
     pub fn find(&mut self, node: NodeId, message: String, hints: Vec<String>) {
-        self.note(node, message, hints, self.scope, false);
+        self.note(node, message, hints, (self.scope, false, Kind::Generic));
     }
 
     /// Notes something that SOPS would refuse in this scope, or write clear text for.
     pub fn find_grave(&mut self, node: NodeId, scope: Scope, message: String, hints: Vec<String>) {
-        self.note(node, message, hints, scope, true);
+        self.note(node, message, hints, (scope, true, Kind::Generic));
     }
 
-    fn note(&mut self, node: NodeId, message: String, hints: Vec<String>, scope: Scope, grave: bool) {
+    /// Notes that there is nobody to encrypt for.
+    pub fn find_keyless(&mut self, node: NodeId, scope: Scope, message: String, hints: Vec<String>) {
+        self.note(node, message, hints, (scope, true, Kind::NoKeys));
+    }
+
+    fn note(&mut self, node: NodeId, message: String, hints: Vec<String>, (scope, grave, kind): (Scope, bool, Kind)) {
         let start = self.document.node(node).span.start;
         let position = Position::of(self.document.source, start as usize);
         // What an anchor holds is read once for each alias: the same finding counts once, in its widest scope.
-        let finding = Finding { position, message: message.clone(), hints, scope, grave };
+        let finding = Finding { position, message: message.clone(), hints, scope, grave, kind };
         let known = self.findings.entry((start, message)).or_insert_with(|| finding.clone());
         if known.scope != finding.scope {
             known.scope = Scope::File;

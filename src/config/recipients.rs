@@ -102,7 +102,7 @@ fn group_with_keys(reader: &mut Reader<'_, '_>, id: NodeId, rule: usize) -> Vec<
     let keys = group(reader, id, rule, 0);
     if keys.is_empty() {
         let hint = "give it at least one key, or drop it".to_owned();
-        reader.find_grave(id, Scope::Used(rule), "empty key group provided: a key group without a key".to_owned(), vec![hint]);
+        reader.find_keyless(id, Scope::Used(rule), "empty key group provided: a key group without a key".to_owned(), vec![hint]);
     }
     keys
 }
