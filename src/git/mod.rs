@@ -4,6 +4,7 @@
 //! are (`-z`, literal pathspecs), and nothing fetched. "No repository" and "git in trouble" are two answers: the first is
 //! the absence of any `.git` upward, the second an error with the fix.
 
+mod alignment;
 pub mod changed;
 pub mod decrypted;
 pub mod diff;

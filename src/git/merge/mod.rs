@@ -7,7 +7,6 @@
 //! ciphertext. A conflict is written as both sides' ciphertext under the key of the result, with markers around nothing but
 //! the lines in conflict: no plaintext gets near the work tree.
 
-mod alignment;
 mod commas;
 mod dispute;
 mod frame;

@@ -7,9 +7,9 @@ use std::path::Path;
 use similar::DiffOp;
 use zeroize::Zeroizing;
 
-use super::alignment;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
+use crate::git::alignment;
 
 /// A text, and the bytes of it in which nothing is in conflict.
 #[derive(Clone, Copy)]

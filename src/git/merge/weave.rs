@@ -8,7 +8,8 @@ use std::ops::Range;
 use similar::DiffOp;
 
 use super::frame::{Frame, Line};
-use super::{alignment, refine};
+use super::refine;
+use crate::git::alignment;
 use crate::secret::Secret;
 
 /// One of the three versions.

@@ -1,9 +1,10 @@
 //! For a terminal: call-outs first, then file by file and object by object.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, DiffableStr, group_diff_ops};
 
 use super::{bulk, count, happened, public, shapes, single, values, why};
 use crate::error::printable;
+use crate::git::alignment;
 use crate::git::diff::calls::Call;
 use crate::git::diff::{Change, Differences, FileChange, ObjectChange, Presence, Seen, What};
 
@@ -129,15 +130,15 @@ impl Page {
             return;
         }
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
-        let lines = TextDiff::from_lines(old.as_str(), new.as_str());
         if old == new {
             new.lines().for_each(|line| self.line(10, "", &format!("= {line}")));
         }
-        for (at, group) in lines.grouped_ops(AROUND).iter().enumerate() {
+        let (old, new) = (old.as_str().tokenize_lines(), new.as_str().tokenize_lines());
+        for (at, group) in group_diff_ops(alignment::steps(&old, &new), AROUND).iter().enumerate() {
             if at > 0 {
                 self.line(10, DIM, "…");
             }
-            for line in group.iter().flat_map(|op| lines.iter_changes(op)) {
+            for line in group.iter().flat_map(|op| op.iter_changes(&old, &new)) {
                 let (mark, colour) = match line.tag() {
                     ChangeTag::Delete => ("-", RED),
                     ChangeTag::Insert => ("+", GREEN),
