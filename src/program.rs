@@ -1,9 +1,17 @@
-//! The program around the engine of kveil: files, git, deployments, checks and the command line.
+//! The program around the engine of kveil: recipients, configuration, files, git, deployments, checks and the command line.
 
-pub use kveil_engine::{
-    config, datakey, document, error, kubernetes, metadata, pattern, pipeline, placeholders, recipient, seal, secret, select, shamir,
-    variables,
-};
+pub use kveil_engine::{document, error, metadata, pattern, seal, secret, select};
+
+pub mod config;
+pub mod kubernetes;
+
+pub mod datakey;
+pub mod recipient;
+pub mod shamir;
+
+pub mod pipeline;
+pub mod placeholders;
+pub mod variables;
 
 pub mod source;
 

@@ -8,7 +8,7 @@ mod block;
 mod detail;
 mod flow;
 mod meant;
-pub(crate) mod place;
+pub mod place;
 mod print;
 mod tree;
 pub(super) mod yaml;

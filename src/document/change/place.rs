@@ -9,7 +9,7 @@ use super::super::{Document, NodeId, Span, json};
 
 /// Puts `text`, which may have several lines, in the place of the scalar or alias `id`. A comment beside it stays on
 /// the first line.
-pub(crate) fn put_text(document: &Document<'_>, id: NodeId, text: &str, edits: &mut Edits) {
+pub fn put_text(document: &Document<'_>, id: NodeId, text: &str, edits: &mut Edits) {
     let node = document.node(id);
     if node.flow {
         return edits.replace(node.span, text);
@@ -25,7 +25,7 @@ pub(crate) fn put_text(document: &Document<'_>, id: NodeId, text: &str, edits: &
 
 /// The text that stands for `value` in the place of `id`: in `style` on one line, text of several lines as a literal
 /// block where that is possible.
-pub(crate) fn scalar_text(document: &Document<'_>, id: NodeId, style: Style, value: &Scalar<'_>) -> Zeroizing<String> {
+pub fn scalar_text(document: &Document<'_>, id: NodeId, style: Style, value: &Scalar<'_>) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::new());
     if document.is_json() {
         json::render(value, &mut out);
@@ -45,7 +45,7 @@ pub(crate) fn scalar_text(document: &Document<'_>, id: NodeId, style: Style, val
 
 /// Whether `value` is better shown as a block. Line breaks at its end beyond one would depend on the blank lines that
 /// follow.
-pub(crate) fn fits_block(value: &Scalar<'_>) -> bool {
+pub fn fits_block(value: &Scalar<'_>) -> bool {
     let text = value.as_text().filter(|_| value.kind == Type::Str);
     text.is_some_and(|text| text.contains('\n') && !text.ends_with("\n\n") && text != "\n")
 }
