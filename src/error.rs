@@ -3,6 +3,7 @@
 //! Messages are lower case, without a full stop, and never hold a value of a file.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// What went wrong; the exit code follows from the kind alone (codes are those of SOPS).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,9 +108,13 @@ impl Position {
     }
 }
 
-/// An error with all that a person needs to go on.
+/// An error with all that a person needs to go on. It is one pointer, as every result has room for it, and every `?` moves it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+/// What an error tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Details {
     /// Fixes the exit code.
     pub kind: Kind,
     /// The file as the user named it.
@@ -130,7 +135,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of `kind` with nothing but its message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, file: None, position: None, key_path: None, message: message.into(), hints: Vec::new() }
+        Error(Box::new(Details { kind, file: None, position: None, key_path: None, message: message.into(), hints: Vec::new() }))
     }
 
     /// Adds a line that says what to do next.
@@ -154,11 +159,39 @@ impl Error {
         self
     }
 
+    /// Gives it another kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Error {
+        self.kind = kind;
+        self
+    }
+
+    /// Puts before the message what it is about.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Error {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Adds the key path.
     #[must_use]
     pub fn for_key(mut self, key_path: impl Into<String>) -> Error {
         self.key_path = Some(key_path.into());
         self
+    }
+}
+
+impl Deref for Error {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 

@@ -367,7 +367,7 @@ mod tests {
     fn refusal(fields: &str) -> String {
         let error = read(fields).err().expect("refused");
         assert_eq!(error.kind, Kind::Generic);
-        error.message
+        error.message.clone()
     }
 
     fn written(metadata: &Metadata) -> Value {

@@ -281,9 +281,10 @@ fn refuse_several(trees: &[Value], format: &dyn Format) -> Result<()> {
 /// for one, which genuine sops drops under a MAC that then fails.
 pub fn read_printed<'t>(text: &'t str, trees: &[Value], format: &'static dyn Format) -> Result<Document<'t>> {
     refuse_several(trees, format)?;
-    let mut document = format.parse_plain(text).map_err(|error| {
+    let mut document = format.parse_plain(text).map_err(|mut error| {
         let name = format.name();
-        Error { position: None, ..error }.hint(format!("it was read, but doesn't fit {name}: correct it, or keep its own format"))
+        error.position = None;
+        error.hint(format!("it was read, but doesn't fit {name}: correct it, or keep its own format"))
     })?;
     document.give(trees);
     Ok(document)

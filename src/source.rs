@@ -50,7 +50,7 @@ impl Source {
     /// # Errors
     /// As [`Source::read`], but `Generic` (1) for what isn't UTF-8, as sops has it for all that it can't take for an encrypted file.
     pub fn read_encrypted(&self) -> Result<Zeroizing<String>> {
-        utf8(self.read_bytes()?).map_err(|error| Error { kind: Kind::Generic, ..error })
+        utf8(self.read_bytes()?).map_err(|error| error.of_kind(Kind::Generic))
     }
 
     /// All of it, as bytes.

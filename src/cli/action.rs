@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     step(context, args).map_err(|error| match error.kind {
         Kind::Child(_) => error,
         kind => {
-            let text = std::iter::once(error.to_string()).chain(error.hints).collect::<Vec<_>>().join("\n");
+            let text = std::iter::once(error.to_string()).chain(error.hints.iter().cloned()).collect::<Vec<_>>().join("\n");
             let _ = report::data(Annotation::plain(Level::Error, "kveil", &text).line().as_bytes());
             Error::new(Kind::Child(kind.exit_code()), "the step failed")
         }

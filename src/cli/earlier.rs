@@ -380,7 +380,7 @@ impl Incremental {
                 Ok((pipeline::encrypt(plain, plan, identities)?, Some(note)))
             }
             Err(error) => {
-                let error = Error { message: format!("the earlier version ({place}) can't be gone on from: {}", error.message), ..error };
+                let error = error.about(&format!("the earlier version ({place}) can't be gone on from"));
                 Err(error.hint("restore a good version, or give --fresh to encrypt everything anew"))
             }
         }

@@ -264,7 +264,7 @@ impl Recipients {
             let Some(kind) = recipient::kind_by_field(field) else { continue };
             for text in lists.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
                 let spec = kind.parse(text);
-                group.push(spec.map_err(|error| Error { message: format!("{place}: {}", error.message), ..error })?);
+                group.push(spec.map_err(|error| error.about(&place))?);
             }
         }
         let pairs = self.context()?;

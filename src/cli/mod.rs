@@ -169,10 +169,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     match dispatch(&context, args) {
         Ok(()) => 0,
         Err(Ended::Shown(code)) => code,
-        Err(Ended::Failed(Error { kind: Kind::Child(code), .. })) => code,
-        Err(Ended::Failed(Error { kind: Kind::Found, .. })) => Kind::Found.exit_code(),
         Err(Ended::Failed(error)) => {
-            report::error(&context, &error);
+            if !matches!(error.kind, Kind::Child(_) | Kind::Found) {
+                report::error(&context, &error);
+            }
             error.kind.exit_code()
         }
     }
@@ -222,7 +222,7 @@ fn as_trouble(ended: Ended) -> Ended {
     match ended {
         Ended::Shown(code) => Ended::Shown(if code == 0 { 0 } else { 2 }),
         Ended::Failed(error) if matches!(error.kind, Kind::Found | Kind::Signal(_)) => Ended::Failed(error),
-        Ended::Failed(error) => Ended::Failed(Error { kind: Kind::Unreadable, ..error }),
+        Ended::Failed(error) => Ended::Failed(error.of_kind(Kind::Unreadable)),
     }
 }
 

@@ -152,7 +152,7 @@ impl Signer<'_> {
         if let Some(revision) = &self.args.from {
             let text = self.text_at(repository, &repository.commit(revision)?, &path)?;
             let text = text.ok_or_else(|| no_version(&format!("{revision} doesn't have the file")))?;
-            self.open(&text, format, false).map_err(|error| Error { message: format!("{revision}: {}", error.message), ..error })?;
+            self.open(&text, format, false).map_err(|error| error.about(revision))?;
             return Ok(Signed { text, place: revision.clone() });
         }
         for commit in repository.ancestors_of(&path)? {

@@ -22,7 +22,7 @@ fn clean(text: &str) -> Config {
 fn lines(text: &str) -> Vec<String> {
     let error = config(text).strict().expect_err("findings");
     assert_eq!(error.kind, Kind::Generic);
-    [error.to_string()].into_iter().chain(error.hints).collect()
+    [error.to_string()].into_iter().chain(error.hints.clone()).collect()
 }
 
 fn keys(config: &Config, rule: usize) -> Vec<Vec<String>> {

@@ -64,7 +64,7 @@ fn block(document: &Document<'_>, sheet: &mut Sheet<'_>) {
     let why = match document.block() {
         Ok(Some(block)) => match Metadata::read(&block) {
             Ok(metadata) => wrong(&metadata, &block),
-            Err(error) => Some(error.message),
+            Err(error) => Some(error.message.clone()),
         },
         _ => Some("the sops block can't be read".to_owned()),
     };

@@ -40,7 +40,7 @@ pub fn verify(subject: &Subject<'_>, data_key: &DataKey) -> Vec<Finding> {
                 "it can't be opened"
             };
             let finding = sheet.whole(&MAC, message, next);
-            (finding.position, finding.key_path) = (error.position, error.key_path);
+            (finding.position, finding.key_path) = (error.position, error.key_path.clone());
         }
         _ => {}
     }

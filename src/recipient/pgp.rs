@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn fingerprints_are_read_as_people_copy_them() {
-        let read = |text: &str| Pgp.parse(text).map(|spec| spec.text).map_err(|error| error.message);
+        let read = |text: &str| Pgp.parse(text).map(|spec| spec.text).map_err(|error| error.message.clone());
         assert_eq!(read(" 97C5 A80A 0101 9966 40EF  AD0F EF8D 8403 5632 4056 ").as_deref(), Ok(FPR));
         let as_they_are = [FPR, &FPR.to_lowercase(), &format!("0x{FPR}"), &format!("{FPR}!"), "EF8D840356324056", "0xEF8D840356324056!"];
         for text in as_they_are {
@@ -339,8 +339,10 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_the_variable() {
         let identities = Identities::new(Environment::fixed([("SOPS_GPG_EXEC", "/nowhere/gpg2")]));
-        let answers =
-            [why(Pgp.unwrap(&entry("x"), &identities)), Pgp.wrap(&Pgp.parse(FPR).unwrap(), &[7; 32], &identities).err().unwrap().message];
+        let answers = [
+            why(Pgp.unwrap(&entry("x"), &identities)),
+            Pgp.wrap(&Pgp.parse(FPR).unwrap(), &[7; 32], &identities).err().unwrap().message.clone(),
+        ];
         for answer in answers {
             assert!(answer.contains("/nowhere/gpg2 can't be run") && answer.contains("SOPS_GPG_EXEC"), "{answer}");
         }

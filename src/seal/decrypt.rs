@@ -476,5 +476,5 @@ pub fn is_encrypted(document: &Document<'_>) -> bool {
 
 /// What can't be read of an encrypted file is 1, as in sops.
 fn unloadable(error: Error) -> Error {
-    if error.kind == ErrorKind::Unreadable { Error { kind: ErrorKind::Generic, ..error } } else { error }
+    if error.kind == ErrorKind::Unreadable { error.of_kind(ErrorKind::Generic) } else { error }
 }

@@ -78,8 +78,9 @@ pub fn copied_sealed(closure: &Closure) -> Vec<String> {
     sealed.filter_map(what).collect()
 }
 
-fn full(error: Error) -> Error {
-    Error { hints: Vec::new(), ..error }.hint(
+fn full(mut error: Error) -> Error {
+    error.hints.clear();
+    error.hint(
         "the directory is in memory, which containers often limit to 64 MB: enlarge /dev/shm, or point XDG_RUNTIME_DIR to a larger tmpfs",
     )
 }

@@ -88,7 +88,9 @@ pub fn concerns(versions: &Versions<'_>) -> bool {
 pub fn merge(versions: &Versions<'_>, manner: Manner, now: &str, wrapping: &Wrapping<'_>) -> Result<Merged> {
     let opened = Loaded::open(versions, wrapping, false);
     match opened {
-        Err(error) if error.kind == Kind::NoDataKey && !manner.inner => structural(versions, manner).map_err(|why| error.hint(why.message)),
+        Err(error) if error.kind == Kind::NoDataKey && !manner.inner => {
+            structural(versions, manner).map_err(|why| error.hint(why.message.as_str()))
+        }
         Err(error) => Err(error),
         Ok(opened) => opened.merge(versions, now, wrapping, |sealer, woven| sealer.merged(woven, manner)),
     }

@@ -244,7 +244,7 @@ fn not_mine_and_broken_differ() {
 
 #[test]
 fn what_is_no_recipient_is_refused_by_name_and_secrets_are_not_repeated() {
-    let refusal = |text: &str| Age.parse(text).unwrap_err().message;
+    let refusal = |text: &str| Age.parse(text).unwrap_err().message.clone();
     assert_eq!(Age.parse(&format!(" {RECIPIENT_1}\n")).unwrap().text, RECIPIENT_1);
     assert_eq!(refusal("age1xyz"), "not an age recipient: age1xyz");
     assert_eq!(refusal("hunter2"), "not an age recipient");
@@ -336,7 +336,7 @@ fn ssh_recipients_keep_their_line_and_are_matched_by_their_key() {
     let identities = with(&[(SSH_FILE, &folder.file("k", RSA.as_bytes()))]);
     assert!(Age.expects(&entry, &identities) && why(&entry, &identities) == "opened");
     assert!(Age.short(line).starts_with("ssh-rsa …") && Age.short(line).ends_with(" a comment of several words"));
-    let refusal = |text: &str| Age.parse(text).unwrap_err().message;
+    let refusal = |text: &str| Age.parse(text).unwrap_err().message.clone();
     assert!(Age.same(line, &line.replace("several", "other")) && !Age.same(line, &line.replacen("AAAAB3", "AAAAB4", 1)));
     assert!(refusal(&format!("{line}\n{line}")).starts_with("not an ssh public key"));
     assert!(refusal(&line.replacen(" a comment", "x a comment", 1)).starts_with("not an ssh public key"));
@@ -362,12 +362,12 @@ fn names_of_plugins_are_plain() {
     let encode = |prefix: &str| age_core::primitives::bech32_encode(bech32::Hrp::parse_unchecked(prefix), b"x");
     assert!(Age.parse(&encode("age1a-b2")).is_ok());
     for name in ["age1a.b", "age1a_b", "age1+", "age1../x"] {
-        let message = Age.parse(&encode(name)).unwrap_err().message;
+        let message = Age.parse(&encode(name)).unwrap_err().message.clone();
         assert!(message.contains("the name of its plugin") || message.starts_with("not a recipient of an age plugin"), "{message}");
     }
-    let quiet = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[]).without_commands()).err().unwrap().message;
+    let quiet = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[]).without_commands()).err().unwrap().message.clone();
     assert!(quiet.ends_with("age-plugin-nowhere isn't run here"), "{quiet}");
-    let missing = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[])).err().unwrap().message;
+    let missing = Age.wrap(&Age.parse(&encode("age1nowhere")).unwrap(), b"k", &with(&[])).err().unwrap().message.clone();
     assert!(missing.ends_with("age-plugin-nowhere isn't in PATH") || missing.contains(".exe"), "{missing}");
     let line = encode("AGE-PLUGIN-NOWHERE-").to_uppercase();
     assert!(why(&entry_for(RECIPIENT_1), &with(&[(KEY, &line)])).contains("age-plugin-nowhere"));
