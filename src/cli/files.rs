@@ -132,25 +132,27 @@ fn each_with<T: Send>(context: &Context, count: usize, workers: usize, work: imp
         return (0..count).map(work).collect();
     }
     let progress = progress(context, count);
-    let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(slot) = results.get(at) else { return };
-                    let result = work(at);
-                    progress.inc(1);
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(result);
-                    }
-                }
-            });
+    on_threads(workers, count, &|at| {
+        let result = work(at);
+        progress.inc(1);
+        if let Some(Ok(mut slot)) = results.get(at).map(Mutex::lock) {
+            *slot = Some(result);
         }
     });
     progress.finish_and_clear();
     results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
+}
+
+/// Calls `one` for every index below `count`, each time on the first thread that is free.
+fn on_threads(workers: usize, count: usize, one: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < count);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| std::iter::from_fn(take).for_each(one));
+        }
+    });
 }
 
 /// Shown on a terminal only, and not for what is done at once.
