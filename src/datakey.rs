@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result, printable};
 use crate::metadata::{ENTRY_FIELDS, Entry, Group, Metadata};
 use crate::recipient::{Identities, KINDS, Outcome, RecipientKind, RecipientSpec, kind_by_field};
 use crate::shamir;
+use crate::sorting;
 
 /// Bytes of a data key.
 pub const LENGTH: usize = 32;
@@ -93,7 +94,7 @@ fn wrap_groups<'a>(groups: impl Iterator<Item = (&'a [u8], &'a [RecipientSpec])>
 }
 
 fn group_of(mut entries: Vec<Entry>) -> Group {
-    entries.sort_by_key(|entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
+    sorting::by_key(&mut entries, |entry| ENTRY_FIELDS.iter().position(|field| *field == entry.kind));
     Group { entries, unknown: Vec::new() }
 }
 
@@ -109,7 +110,7 @@ fn wrap_entries(wanted: Vec<(&[u8], &RecipientSpec)>, identities: &Identities) -
         entries.push((at, wrap_entry(secret, recipient, identities)?));
     }
     entries.extend(wrap_asked(asked, identities)?);
-    entries.sort_by_key(|(at, _)| *at);
+    sorting::by_key(&mut entries, |(at, _)| *at);
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 

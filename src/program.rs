@@ -8,6 +8,7 @@ pub mod kubernetes;
 pub mod datakey;
 pub mod recipient;
 pub mod shamir;
+pub mod sorting;
 
 pub mod pipeline;
 pub mod placeholders;

@@ -7,20 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each room may import beside itself. A room that isn't listed may import everything but `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("error", &[]),
+    ("sorting", &[]),
     ("secret", &[]),
     ("document", &["error", "secret"]),
     ("shamir", &["error"]),
     ("pattern", &["error"]),
     ("source", &["error"]),
     ("kubernetes", &["error", "document"]),
-    ("recipient", &["error", "document"]),
+    ("recipient", &["error", "document", "sorting"]),
     ("metadata", &["error", "document"]),
     // A rule holds recipients and a selector in their own types, so that no text is read twice.
-    ("config", &["error", "document", "pattern", "recipient", "metadata"]),
+    ("config", &["error", "document", "pattern", "recipient", "metadata", "sorting"]),
     ("select", &["error", "document", "pattern", "config", "kubernetes", "metadata"]),
-    ("datakey", &["error", "document", "recipient", "metadata", "shamir"]),
+    ("datakey", &["error", "document", "recipient", "metadata", "shamir", "sorting"]),
 ];
 /// `seal` stands on nearly all of these, and on nothing that reads or writes files.
 const SEAL: [&str; 8] = ["error", "secret", "document", "pattern", "metadata", "select", "datakey", "recipient"];

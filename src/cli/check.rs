@@ -24,6 +24,7 @@ use crate::lint::baseline::Baseline;
 use crate::lint::output::{FORMS, Form, Report};
 use crate::lint::policy::Policy;
 use crate::lint::{self, Level, repository, tree};
+use crate::sorting;
 use crate::source::{self, Source};
 use look::Look;
 
@@ -145,7 +146,8 @@ fn checked(context: &Context, args: &Args) -> Result<Checked> {
     if whole && report.encrypted > 0 {
         report.findings.extend(drivers(context, &found.facts, args.paths.staged)?);
     }
-    report.findings.sort_by_cached_key(|finding| (finding.file.clone(), finding.position.map_or(0, |position| position.line)));
+    let line = |finding: &lint::Finding| finding.position.map_or(0, |position| position.line);
+    sorting::by(&mut report.findings, |one, other| (&one.file, line(one)).cmp(&(&other.file, line(other))));
     known(args, &look, &mut report)?;
     let least = Level::read(&args.level).unwrap_or(Level::Note);
     report.findings.retain(|finding| finding.level >= least);

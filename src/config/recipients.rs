@@ -6,6 +6,7 @@ use super::Scope;
 use super::reader::{Field, MAX_MERGES, Reader};
 use crate::document::NodeId;
 use crate::recipient::{RecipientSpec, arn_and_role};
+use crate::sorting;
 
 const AWS_PROFILE: &str = "aws_profile";
 const ROLE: &str = "role";
@@ -195,7 +196,7 @@ impl<'d> Entry<'_, 'd, '_> {
         let entries = self.reader.fields(field.value, field.name);
         let mut context: Vec<_> =
             entries.iter().filter_map(|entry| Some((format!("context.{}", entry.name), self.reader.text(entry)?))).collect();
-        context.sort();
+        sorting::by(&mut context, Ord::cmp);
         context
     }
 

@@ -11,6 +11,7 @@ use super::{Answer, Share, answered};
 use crate::error::Result;
 use crate::metadata::Entry;
 use crate::recipient::{Identities, Outcome, RecipientKind, RecipientSpec, kind_by_field};
+use crate::sorting;
 
 /// A service that hasn't answered by then isn't waited for alone.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn first_opened(run: &[&Entry], expected: usize, identities: &Identities) -> (Option<Share>, Vec<Answer>) {
     match identities.network().run(race(run, expected, identities)) {
         Ok((share, mut answers)) => {
-            answers.sort_by_key(|(at, _)| *at);
+            sorting::by_key(&mut answers, |(at, _)| *at);
             (share, answers.into_iter().map(|(_, answer)| answer).collect())
         }
         Err(trouble) => (None, run.iter().filter_map(|entry| answered(entry, trouble.clone().outcome(), expected).err()).collect()),

@@ -14,6 +14,7 @@ use crate::document::value::Value;
 use crate::document::{self, Format, format_by_text, yaml};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::decoded;
+use crate::sorting;
 
 const ANNOTATIONS: [&str; 4] = ["internal.config.kubernetes.io/", "config.kubernetes.io/", "kustomize.config.k8s.io/", "config.k8s.io/"];
 /// Where kustomize says a resource comes from, if `buildMetadata` asks for it.
@@ -180,7 +181,7 @@ impl Work {
     /// All that must be opened, with `originals` in the order of their names; several can be opened at a time.
     pub fn to_open<'w>(&'w self, originals: &'w Originals) -> Vec<&'w Sealed> {
         let mut files: Vec<&Sealed> = originals.values().collect();
-        files.sort_by(|a, b| a.name.cmp(&b.name));
+        sorting::by(&mut files, |a, b| a.name.cmp(&b.name));
         files.dedup_by(|a, b| a.name == b.name);
         self.sealed.iter().chain(files).collect()
     }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::document::value::{self, Layout, Value};
 use crate::document::{Format, yaml};
+use crate::sorting;
 
 /// An object whose first line stands at `column`, ended like a value: without the last line break.
 pub fn object(object: &Value, column: usize) -> Zeroizing<String> {
@@ -56,7 +57,7 @@ fn is_delicate(value: &Value) -> bool {
 fn sort(value: &mut Value) {
     match value {
         Value::Map(entries) => {
-            entries.sort_by(|(a, _), (b, _)| order(a, b));
+            sorting::by(entries, |(a, _), (b, _)| order(a, b));
             entries.iter_mut().for_each(|(_, value)| sort(value));
         }
         Value::List(items) => items.iter_mut().for_each(sort),

@@ -37,6 +37,7 @@ use crate::kubernetes::{self, Object};
 use crate::metadata::Metadata;
 use crate::seal::walk::{self, Walk};
 use crate::select::Selection;
+use crate::sorting;
 use crate::tree::choice;
 use shown::Line;
 
@@ -119,7 +120,7 @@ static FAMILIES: &[Family] = &[
 /// Every rule, in order of its id.
 pub fn rules() -> Vec<&'static Rule> {
     let mut rules: Vec<&'static Rule> = FAMILIES.iter().flat_map(|family| family.rules.iter().copied()).collect();
-    rules.sort_by_key(|rule| rule.id);
+    sorting::by_key(&mut rules, |rule| rule.id);
     rules
 }
 
@@ -337,7 +338,7 @@ pub fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut sheet = Sheet::new(subject);
     FAMILIES.iter().for_each(|family| (family.look)(subject, &mut sheet));
     let mut findings = sheet.into_findings();
-    findings.sort_by_key(|finding| finding.position.map_or((0, 0), |position| (position.line, position.column)));
+    sorting::by_key(&mut findings, |finding| finding.position.map_or((0, 0), |position| (position.line, position.column)));
     findings
 }
 

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use super::{Identities, Looked, Outcome, RecipientKind, RecipientSpec, ends};
 use crate::document::value::Value;
 use crate::error::{Error, Kind, Result, printable};
+use crate::sorting;
 
 /// AWS KMS.
 const KMS: &str = "kms";
@@ -193,7 +194,7 @@ fn aws_extra(entry: &Value) -> Vec<(String, String)> {
     let context = entry.get("context").map(Value::entries).unwrap_or_default();
     let mut context: Vec<_> =
         context.iter().filter_map(|(key, value)| Some((format!("context.{key}"), value.text()?.into_owned()))).collect();
-    context.sort();
+    sorting::by(&mut context, Ord::cmp);
     text(ROLE).into_iter().chain(context).chain(text("aws_profile")).collect()
 }
 

@@ -16,6 +16,7 @@ use crate::git::setup::{self, Configuration, Encrypted, Scope};
 use crate::lint::count;
 use crate::pipeline;
 use crate::recipient::kind_by_field;
+use crate::sorting;
 use crate::source::{self, Source};
 use crate::tree::choice;
 
@@ -115,7 +116,7 @@ impl Files {
         repository.with_stored_ends(&mut encrypted)?;
         // Of a sparse checkout the rest is as it was for those who committed it.
         encrypted.extend(repository.named(&absent)?);
-        encrypted.sort_by(|one, other| one.path.cmp(&other.path));
+        sorting::by(&mut encrypted, |one, other| one.path.cmp(&other.path));
         Ok(Files { encrypted: encrypted.len(), lines: setup::lines(&encrypted, &all), remote })
     }
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::document::value::Value;
 use crate::document::{self, NONE, yaml};
 use crate::kubernetes::decoded;
+use crate::sorting;
 use object::Sealed;
 
 /// The names of a kustomization, in the order in which kustomize looks for them.
@@ -90,7 +91,7 @@ pub fn replay(tree: &dyn Tree, entry: &Path, encrypted: &[PathBuf]) -> Vec<Fate>
     for file in encrypted.iter().filter(|file| !fates.iter().any(|fate| fate.file == **file)).cloned().collect::<Vec<_>>() {
         fates.push(Fate { file, step: NOWHERE.to_owned(), trouble: None });
     }
-    fates.sort_by(|one, two| (&one.file, &one.step).cmp(&(&two.file, &two.step)));
+    sorting::by(&mut fates, |one, two| (&one.file, &one.step).cmp(&(&two.file, &two.step)));
     fates
 }
 

@@ -6,6 +6,7 @@ use super::block::BlockChange;
 use super::version::View;
 use super::{Change, FileChange, ObjectChange, Presence, What};
 use crate::error::Error;
+use crate::sorting;
 
 /// Something to look at first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +80,7 @@ pub fn gathered(calls: Vec<Call>) -> Vec<Call> {
             None => found.push(call),
         }
     }
-    found.sort_by_key(|call| ORDER.iter().position(|id| *id == call.id));
+    sorting::by_key(&mut found, |call| ORDER.iter().position(|id| *id == call.id));
     found
 }
 

@@ -8,6 +8,7 @@ use super::version::{Object, Version, View};
 use super::{FileChange, ObjectChange, Presence, Read, Saying, What};
 use crate::kubernetes::Identity;
 use crate::seal::mac;
+use crate::sorting;
 
 /// An object by its file and its index there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -145,7 +146,7 @@ impl<'r> Pairing<'r> {
         let left: Vec<Sides> =
             pairing.news.iter().map(|at| (None, Some(*at))).chain(pairing.olds.iter().map(|at| (Some(*at), None))).collect();
         pairing.pairs.extend(left);
-        pairing.pairs.sort_by_key(|(old, new)| (new.or(*old), new.is_none()));
+        sorting::by_key(&mut pairing.pairs, |(old, new)| (new.or(*old), new.is_none()));
         pairing
     }
 

@@ -9,6 +9,7 @@ use super::weave::{Piece, Side, Stretch};
 use crate::document::{Document, Kind, Role};
 use crate::error::Result;
 use crate::git::mask::Masks;
+use crate::sorting;
 
 /// Whose version is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +88,7 @@ pub(super) fn disputes(woven: &Woven<'_, '_, '_>, masks: &Masks) -> Result<Vec<D
     }
     let conflicts = woven.decisions.iter().filter(|(place, decision)| **decision == Decision::Conflict && !covered.contains(*place));
     found.extend(conflicts.map(|(place, _)| asker.value(place)));
-    found.sort_by_key(|(line, _)| *line);
+    sorting::by_key(&mut found, |(line, _)| *line);
     Ok(found.into_iter().map(|(_, dispute)| dispute).collect())
 }
 
@@ -187,7 +188,7 @@ impl<'f, 's> Asker<'_, '_, 'f, 's> {
         let leaves = frame.leaves_of(line).iter().map(|leaf| (leaf.span.clone(), self.masks.mask(leaf.value.0, &leaf.value.1)));
         let comments = seen.comments.iter().filter(|span| line.range.contains(&span.start)).map(|span| (span.clone(), "# …".to_owned()));
         let mut spans: Vec<(Range<usize>, String)> = leaves.chain(comments).collect();
-        spans.sort_by_key(|(span, _)| span.start);
+        sorting::by_key(&mut spans, |(span, _)| span.start);
         let (mut out, mut done) = (String::new(), line.range.start);
         for (span, text) in spans.into_iter().filter(|(span, _)| span.end <= line.range.end) {
             out.push_str(frame.source.get(done..span.start).unwrap_or_default());

@@ -14,6 +14,7 @@ use crate::kubernetes;
 use crate::seal::walk;
 use crate::secret::Secret;
 use crate::select::Selection;
+use crate::sorting;
 
 /// Parts a stand-in from the text around it; no text that is read holds it.
 const MARK: char = '\u{1}';
@@ -185,7 +186,7 @@ fn leaves(document: &Document<'_>, selections: &[&Selection], numbering: Numberi
         let value = (scalar.kind, Zeroizing::new(scalar.bytes.to_vec()));
         leaves.push(Leaf { place: namer.place(id), span: node.span.start as usize..end, value, path: document.key_path(id) });
     }
-    leaves.sort_by_key(|leaf| leaf.span.start);
+    sorting::by_key(&mut leaves, |leaf| leaf.span.start);
     Ok(leaves)
 }
 

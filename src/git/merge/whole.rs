@@ -8,6 +8,7 @@ use super::frame::{Frame, Namer, Numbering};
 use super::view::{Decision, Decisions};
 use super::weave::Side;
 use crate::document::{Document, NodeId, Role};
+use crate::sorting;
 
 /// The bytes of documents and collections, whole lines, by place.
 pub(super) type Spans = HashMap<String, Range<usize>>;
@@ -64,7 +65,7 @@ fn of_one_side(ours: &Spans, theirs: &Spans) -> Vec<(String, Side)> {
         here.keys().filter(|place| !there.contains_key(*place)).map(move |place| (place.clone(), side)).collect::<Vec<_>>()
     };
     let mut found = [only(ours, theirs, Side::Ours), only(theirs, ours, Side::Theirs)].concat();
-    found.sort();
+    sorting::by(&mut found, Ord::cmp);
     // In this order what lies inside follows what it lies in.
     found.dedup_by(|inner, outer| is_below(&inner.0, &outer.0));
     found

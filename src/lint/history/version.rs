@@ -22,6 +22,7 @@ use crate::seal::encrypt;
 use crate::seal::value::{Cipher, Token};
 use crate::seal::walk::{self, Leaf, Walk};
 use crate::select::Selection;
+use crate::sorting;
 
 /// A value as this run knows it again.
 pub type Print = [u8; 16];
@@ -283,7 +284,7 @@ impl Taking<'_, '_> {
         let plain = plain.filter(|root| !objects.iter().any(|object| object.root == *root));
         let mut parts: Vec<(NodeId, Part)> = objects.iter().map(|object| (object.root, self.of_object(object))).collect();
         parts.extend(plain.map(|root| (root, self.part(root, None))));
-        parts.sort_by_key(|(root, _)| *root);
+        sorting::by_key(&mut parts, |(root, _)| *root);
         let mut offsets = vec![Vec::new(); parts.len()];
         for leaf in &self.walk.leaves {
             let Some(at) = self.part_of(&parts, leaf) else { continue };

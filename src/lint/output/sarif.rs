@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Report, escaped};
 use crate::lint::{Finding, rules};
+use crate::sorting;
 
 /// Code scanning takes no more.
 const MOST: usize = 5_000;
@@ -13,7 +14,7 @@ const NOWHERE: &str = ".sops.yaml";
 
 pub(super) fn write(report: &Report) -> String {
     let mut findings: Vec<&Finding> = report.findings.iter().collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    sorting::by_key(&mut findings, |finding| std::cmp::Reverse(finding.level));
     let rules: Vec<Value> = rules()
         .iter()
         .map(|rule| {
