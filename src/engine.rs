@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod secret;
+pub mod sorting;
 
 pub mod document;
 

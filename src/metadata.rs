@@ -6,6 +6,7 @@
 use crate::document::resolve::{self, Type};
 use crate::document::value::Value;
 use crate::error::{Error, Kind, Result};
+use crate::sorting;
 
 /// The level of the SOPS format that is written; readers compare it.
 pub const VERSION: &str = "3.13.3";
@@ -329,7 +330,7 @@ fn without_fraction(text: &str) -> String {
 fn sort(value: &mut Value) {
     match value {
         Value::Map(entries) => {
-            entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+            sorting::by(entries, |(left, _), (right, _)| left.cmp(right));
             entries.iter_mut().for_each(|(_, value)| sort(value));
         }
         Value::List(items) => items.iter_mut().for_each(sort),

@@ -1,6 +1,6 @@
 //! The program around the engine of kveil: recipients, configuration, files, git, deployments, checks and the command line.
 
-pub use kveil_engine::{document, error, metadata, pattern, seal, secret, select};
+pub use kveil_engine::{document, error, metadata, pattern, seal, secret, select, sorting};
 
 pub mod config;
 pub mod kubernetes;
@@ -8,7 +8,6 @@ pub mod kubernetes;
 pub mod datakey;
 pub mod recipient;
 pub mod shamir;
-pub mod sorting;
 
 pub mod pipeline;
 pub mod placeholders;

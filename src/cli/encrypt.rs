@@ -194,9 +194,9 @@ pub fn is_directory(output: &str) -> bool {
 /// A tree for which there is no configuration at all is a mistake, as a file would be.
 fn refuse_nothing(ran: &Ran<Done>) -> Result<()> {
     if !ran.done.is_empty()
-        || !ran.errors.is_empty()
-        || ran.skipped.count(Reason::NoConfig) == 0
-        || ran.skipped.count(Reason::Encrypted) > 0
+        || !ran.rest.errors.is_empty()
+        || ran.rest.skipped.count(Reason::NoConfig) == 0
+        || ran.rest.skipped.count(Reason::Encrypted) > 0
     {
         return Ok(());
     }

@@ -28,6 +28,12 @@ pub enum Outcome<T> {
 pub struct Ran<T> {
     /// In order. What is held here is held for all files at once: no plain text where it was written already.
     pub done: Vec<T>,
+    /// All others.
+    pub rest: Rest,
+}
+
+/// The files that weren't worked on, whatever the work was.
+pub struct Rest {
     /// Passed over.
     pub skipped: Skipped,
     /// What failed.
@@ -40,16 +46,16 @@ pub fn work<T: Send>(context: &Context, targets: Targets, one: impl Fn(&Target) 
     let several = targets.are_several();
     let workers = targets.concurrency.map_or(IN_FLIGHT, NonZero::get);
     let results = each_with(context, targets.files.len(), workers, |at| one(&targets.files[at]));
-    let mut ran = Ran { done: Vec::new(), skipped: targets.skipped, errors: targets.errors, several };
+    let (mut done, mut rest) = (Vec::new(), Rest { skipped: targets.skipped, errors: targets.errors, several });
     for (target, result) in targets.files.iter().zip(results) {
         match result {
-            Ok(Outcome::Done(done)) => ran.done.push(done),
-            Ok(Outcome::Skipped(reason)) => ran.skipped.add(target.name(), reason),
-            Err(error) if error.kind == Kind::NoFile && !target.named => ran.skipped.add(target.name(), Reason::Gone),
-            Err(error) => ran.errors.push(error),
+            Ok(Outcome::Done(item)) => done.push(item),
+            Ok(Outcome::Skipped(reason)) => rest.skipped.add(target.name(), reason),
+            Err(error) if error.kind == Kind::NoFile && !target.named => rest.skipped.add(target.name(), Reason::Gone),
+            Err(error) => rest.errors.push(error),
         }
     }
-    ran
+    Ran { done, rest }
 }
 
 impl<T> Ran<T> {
@@ -59,14 +65,7 @@ impl<T> Ran<T> {
     /// # Errors
     /// `Unwritable` (3).
     pub fn report(&self, stdout_is_free: bool, row: impl Fn(&T) -> Value) -> Result<()> {
-        let done = self.done.iter().map(row);
-        let skipped = self.skipped.each().map(|(name, reason)| json!({"file": name, "status": "skipped", "reason": reason.id()}));
-        let failed = self.errors.iter().map(|error| {
-            let code = error.kind.exit_code();
-            json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": code})
-        });
-        let text = report::one_line(&json!({"files": done.chain(skipped).chain(failed).collect::<Vec<_>>()}));
-        if stdout_is_free { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+        self.rest.report(self.done.iter().map(row).collect(), stdout_is_free)
     }
 
     /// Says in one line what became of all files (`done` is the verb: `encrypted`), after the failures one by one, and gives
@@ -75,12 +74,30 @@ impl<T> Ran<T> {
     /// # Errors
     /// If any file failed.
     pub fn settle(self, context: &Context, verbose: bool, done: &str) -> Result<()> {
+        self.rest.settle(context, verbose, self.done.len(), done)
+    }
+}
+
+impl Rest {
+    fn report(&self, mut rows: Vec<Value>, stdout_is_free: bool) -> Result<()> {
+        let skipped = self.skipped.each().map(|(name, reason)| json!({"file": name, "status": "skipped", "reason": reason.id()}));
+        rows.extend(skipped);
+        let failed = self.errors.iter().map(|error| {
+            let code = error.kind.exit_code();
+            json!({"file": error.file, "status": "failed", "error": error.to_string(), "code": code})
+        });
+        rows.extend(failed);
+        let text = report::one_line(&json!({"files": rows}));
+        if stdout_is_free { report::data(format!("{text}\n").as_bytes()) } else { report::machine(&text) }
+    }
+
+    fn settle(self, context: &Context, verbose: bool, count: usize, done: &str) -> Result<()> {
         if verbose {
             self.skipped.each().for_each(|(name, reason)| report::note(context, &format!("{name}: skipped, {}", reason.text())));
         }
         let files = |count: usize| format!("{count} file{}", if count == 1 { "" } else { "s" });
-        let tried = self.done.len() + self.errors.len();
-        let mut parts = vec![format!("{} {done}", files(self.done.len()))];
+        let tried = count + self.errors.len();
+        let mut parts = vec![format!("{} {done}", files(count))];
         parts.extend(Some(self.skipped.line()).filter(|line| !line.is_empty()));
         let Some(first) = self.errors.first() else {
             if self.several {
@@ -203,9 +220,9 @@ mod tests {
         let context = Context::of_process("kveil", false);
         let read = |target: &Target| target.source.read().map(Outcome::Done);
         let found = work(&context, targets(false), read);
-        assert_eq!((found.skipped.count(Reason::Gone), found.errors.len()), (2, 0));
+        assert_eq!((found.rest.skipped.count(Reason::Gone), found.rest.errors.len()), (2, 0));
         let named = work(&context, targets(true), read);
-        assert_eq!((named.skipped.total(), named.errors.len()), (0, 2));
+        assert_eq!((named.rest.skipped.total(), named.rest.errors.len()), (0, 2));
         assert_eq!(named.settle(&context, false, "read").unwrap_err().kind, Kind::NoFile);
     }
 

@@ -1,7 +1,5 @@
 //! Flags that several commands share, under sops's names.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 
 use super::argv;
@@ -12,6 +10,7 @@ use crate::document::{self, Format};
 use crate::error::{Error, Kind, Result};
 use crate::metadata::SelectorKind;
 use crate::recipient::{self, RecipientSpec};
+use crate::sorting;
 
 /// Flags of every command.
 #[derive(Args, Default)]
@@ -290,8 +289,11 @@ impl Recipients {
             [key, value] => Ok((format!("context.{key}"), value.to_owned())),
             _ => Err(bad()),
         };
-        let pairs: BTreeMap<String, String> = list.split(',').map(pair).collect::<Result<_>>()?;
-        Ok(pairs.into_iter().collect())
+        let mut pairs: Vec<(String, String)> = list.split(',').map(pair).collect::<Result<_>>()?;
+        pairs.reverse();
+        sorting::by(&mut pairs, |(one, _), (other, _)| one.cmp(other));
+        pairs.dedup_by(|(one, _), (other, _)| one == other);
+        Ok(pairs)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::git::Repository;
 use crate::git::changed::Staged;
+use crate::sorting;
 use crate::source::{self, Source};
 use crate::tree::glob::Glob;
 use crate::tree::{self, Reason, choice};
@@ -93,32 +94,41 @@ impl Target {
 
 /// Files that were passed over, by reason.
 #[derive(Default)]
-pub struct Skipped(BTreeMap<Reason, Vec<String>>);
+pub struct Skipped(Vec<(Reason, String)>);
 
 impl Skipped {
     /// Adds a file.
     pub fn add(&mut self, name: String, reason: Reason) {
-        self.0.entry(reason).or_default().push(name);
+        self.0.push((reason, name));
     }
 
     /// How many for this reason.
     pub fn count(&self, reason: Reason) -> usize {
-        self.0.get(&reason).map_or(0, Vec::len)
+        self.0.iter().filter(|(other, _)| *other == reason).count()
     }
 
     /// How many for any reason.
     pub fn total(&self) -> usize {
-        self.0.values().map(Vec::len).sum()
+        self.0.len()
+    }
+
+    /// By their reasons; those of one in the order in which they were added.
+    fn in_order(&self) -> Vec<&(Reason, String)> {
+        let mut all: Vec<_> = self.0.iter().collect();
+        sorting::by_key(&mut all, |(reason, _)| *reason);
+        all
     }
 
     /// Every file with its reason.
     pub fn each(&self) -> impl Iterator<Item = (&str, Reason)> {
-        self.0.iter().flat_map(|(reason, names)| names.iter().map(|name| (name.as_str(), *reason)))
+        self.in_order().into_iter().map(|(reason, name)| (name.as_str(), *reason))
     }
 
     /// `5 skipped: 3 encrypted already, 2 without a rule`; empty if there are none.
     pub fn line(&self) -> String {
-        let reasons: Vec<String> = self.0.iter().map(|(reason, names)| format!("{} {}", names.len(), reason.text())).collect();
+        let all = self.in_order();
+        let of_one = all.chunk_by(|(one, _), (other, _)| one == other);
+        let reasons: Vec<String> = of_one.filter_map(|same| Some(format!("{} {}", same.len(), same.first()?.0.text()))).collect();
         if reasons.is_empty() { String::new() } else { format!("{} skipped: {}", self.total(), reasons.join(", ")) }
     }
 }

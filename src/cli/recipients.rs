@@ -307,7 +307,7 @@ fn change(context: &Context, files: &Files, recipient: &str, change: &Change, di
     } else {
         ran.done.iter().try_for_each(|(name, outcome)| tell(context, name, &shown, outcome, dry_run))?;
     }
-    if ran.errors.is_empty() {
+    if ran.rest.errors.is_empty() {
         for (path, text) in &rules {
             if !dry_run {
                 source::write(path, text, false)?;

@@ -140,7 +140,7 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     identities::tell(context, &args.common, &work.identities);
     let (total, out_of_line) = (ran.done.len(), ran.done.iter().filter(|(name, outcome)| tell(name, outcome)).count());
     if several {
-        ran.errors.iter_mut().for_each(|error| error.kind = Kind::Generic);
+        ran.rest.errors.iter_mut().for_each(|error| error.kind = Kind::Generic);
     }
     if args.handling.report.is_some() {
         ran.report(true, |(name, outcome)| serde_json::json!({"file": name, "status": outcome.id()}))?;

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::Span;
 use crate::secret::Secret;
+use crate::sorting;
 
 /// A set of replacements over one text.
 #[derive(Default)]
@@ -84,7 +85,7 @@ impl Edits {
     /// the order in which they were added.
     pub fn apply(mut self, source: &str) -> Zeroizing<String> {
         // Insertions come before what starts at their place, the larger of two replacements before the smaller.
-        self.list.sort_by_key(|edit| (edit.old.start, edit.old.end > edit.old.start, std::cmp::Reverse(edit.old.end)));
+        sorting::by_key(&mut self.list, |edit| (edit.old.start, edit.old.end > edit.old.start, std::cmp::Reverse(edit.old.end)));
         // No byte more than is filled: wiping would have to touch it.
         let mut out = Zeroizing::new(String::with_capacity(self.pieces(source).map(str::len).sum()));
         self.pieces(source).for_each(|piece| out.push_str(piece));

@@ -13,6 +13,7 @@ use super::value::Value;
 use super::{Comment, Document, Event, Format, Kind, MAX_TEXT, NONE, Node, NodeId, Part, Props, Role, Span, Text};
 use super::{comment, conflict, edit::Edits, second, yaml_block, yaml_lines, yaml_print, yaml_quirks};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::sorting;
 
 /// The deepest nesting that is read; deeper files are taken for attacks.
 pub const MAX_DEPTH: usize = 500;
@@ -454,7 +455,7 @@ impl<'s> Builder<'s> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        self.document.comments.sort_by_key(|comment| comment.span.start);
+        sorting::by_key(&mut self.document.comments, |comment| comment.span.start);
         self.refuse_roots()?;
         yaml_quirks::refuse_tabs(&self.document)?;
         refuse_keys(&self.document)?;

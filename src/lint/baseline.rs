@@ -43,7 +43,9 @@ impl Baseline {
         let list = file["findings"].as_array().ok_or_else(|| wrong("it has no findings"))?;
         let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
         let one = |row: &Value| ((text(row, "file"), text(row, "rule"), text(row, "key")), row["count"].as_u64().unwrap_or(1));
-        Ok(Baseline(list.iter().map(one).collect()))
+        let mut baseline = Baseline::default();
+        baseline.0.extend(list.iter().map(one));
+        Ok(baseline)
     }
 
     /// As text: a finding a line, in order, so that changes to it are readable.

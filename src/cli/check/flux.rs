@@ -1,6 +1,6 @@
 //! `check --target flux`: what Flux would not decrypt, among the other findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Looked};
@@ -22,7 +22,7 @@ const TOLD: [&lint::Rule; 4] = [&METADATA_ENCRYPTED, &ENCRYPTED_LIST, &NO_BLOCK,
 /// # Errors
 /// Those of [`Place::of`].
 pub fn check(context: &Context, look: &Look<'_>, paths: &Paths, top: &Path, looked: &mut Looked) -> Result<()> {
-    let names: BTreeMap<PathBuf, String> = looked.names.iter().map(|name| (real(context, Path::new(name)), name.clone())).collect();
+    let names: HashMap<PathBuf, String> = looked.names.iter().map(|name| (real(context, Path::new(name)), name.clone())).collect();
     let mut found: BTreeMap<PathBuf, Vec<flux::Fate>> = BTreeMap::new();
     for folder in entries(context, paths, top, looked) {
         let place = Place::of(context, &folder)?;

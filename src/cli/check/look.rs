@@ -144,7 +144,7 @@ impl<'a> Look<'a> {
         let look = &*self;
         let ran =
             files::work(look.context, targets, |target| look.one(target).map(Outcome::Done).map_err(|why| why.in_file(&target.name())));
-        let mut looked = Looked { findings: Vec::new(), facts: Vec::new(), names, ignored: 0, now: Vec::new(), errors: ran.errors };
+        let mut looked = Looked { findings: Vec::new(), facts: Vec::new(), names, ignored: 0, now: Vec::new(), errors: ran.rest.errors };
         for one in ran.done {
             looked.findings.extend(one.findings);
             looked.facts.extend(one.facts);

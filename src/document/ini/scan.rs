@@ -5,6 +5,7 @@
 use super::super::{Document, Kind, NONE, NodeId, Part, Role, Span, Text, flat};
 use super::{BLOCK, DEFAULT, Ini, Quote};
 use crate::error::{Error, Result};
+use crate::sorting;
 
 /// What marks a comment.
 const COMMENT: [char; 2] = ['#', ';'];
@@ -41,7 +42,7 @@ pub(super) fn parse(source: &str) -> Result<Document<'_>> {
     stray.append(&mut scanner.pending);
     section.close(&mut document, root, stray);
     document.close_flat(root);
-    document.comments.sort_by_key(|comment| comment.span.start);
+    sorting::by_key(&mut document.comments, |comment| comment.span.start);
     Ok(document)
 }
 

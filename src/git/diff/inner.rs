@@ -6,6 +6,7 @@
 use serde_json::Value as Json;
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser as _;
+use x509_parser::oid_registry::OidRegistry;
 use zeroize::{Zeroize, Zeroizing};
 
 /// More names than these are counted.
@@ -115,7 +116,10 @@ fn certificate(block: &str) -> Option<String> {
     let der = base64_simd::STANDARD.decode_to_vec(base64).ok()?;
     // Nothing is told of extensions, and each kind of them has a parser of its own.
     let (_, certificate) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(&der).ok()?;
-    let subject: String = certificate.subject().to_string().chars().take(120).collect();
+    // The registry of all names has those of algorithms as well.
+    let names = OidRegistry::default().with_x509().with_pkcs9();
+    let subject = certificate.subject().to_string_with_registry(&names).unwrap_or_else(|_| "a name that can't be read".to_owned());
+    let subject: String = subject.chars().take(120).collect();
     let day = |time: x509_parser::time::ASN1Time| time.to_datetime().date().to_string();
     let validity = certificate.validity();
     Some(format!("{subject}, valid {} to {}", day(validity.not_before), day(validity.not_after)))

@@ -1,6 +1,6 @@
 //! The values of two versions of an object, compared key path by key path.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::version::{Leaf, Object, State, Step};
 use super::{Change, Saying, Seen, What, inner};
@@ -61,34 +61,34 @@ pub fn changes<'v>(old: Option<&'v Object>, new: Option<&'v Object>, ground: Gro
             }),
         }
     }
-    found.extend(gone.left.into_values().map(|leaf| compared(What::Removed, Some(leaf), None, ground)));
+    found.extend(gone.left.into_iter().flatten().map(|leaf| compared(What::Removed, Some(leaf), None, ground)));
     found
 }
 
 /// Values whose key path is gone.
 struct Gone<'v> {
-    /// By their order.
-    left: BTreeMap<usize, &'v Leaf>,
+    /// In their order; none for one that is recognised.
+    left: Vec<Option<&'v Leaf>>,
     /// Those that may be recognised at another key path, the last first.
     places: HashMap<&'v [u8], Vec<usize>>,
 }
 
 impl<'v> Gone<'v> {
     fn of(leaves: impl Iterator<Item = &'v Leaf>, ground: Ground) -> Gone<'v> {
-        let left: BTreeMap<usize, &Leaf> = leaves.enumerate().collect();
+        let leaves: Vec<&Leaf> = leaves.collect();
         let mut places: HashMap<&[u8], Vec<usize>> = HashMap::new();
-        for (at, leaf) in left.iter().rev() {
+        for (at, leaf) in leaves.iter().enumerate().rev() {
             if let Some(value) = telling(leaf, ground) {
-                places.entry(value).or_default().push(*at);
+                places.entry(value).or_default().push(at);
             }
         }
-        Gone { left, places }
+        Gone { left: leaves.into_iter().map(Some).collect(), places }
     }
 
     /// The value that `leaf` was, at a key path where it is gone; each counts once.
     fn origin(&mut self, leaf: &Leaf, ground: Ground) -> Option<&'v Leaf> {
         let at = self.places.get_mut(telling(leaf, ground)?)?.pop()?;
-        self.left.remove(&at)
+        self.left.get_mut(at)?.take()
     }
 }
 

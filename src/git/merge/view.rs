@@ -46,7 +46,9 @@ impl<'f> Frames<'f, '_> {
     pub fn decide(&self) -> Decisions {
         let base = self.base.into_iter().flat_map(Frame::places);
         let places = base.chain(self.ours.places()).chain(self.theirs.places());
-        places.map(|place| (place.to_owned(), self.decision(place))).collect()
+        let mut decisions = Decisions::new();
+        decisions.extend(places.map(|place| (place.to_owned(), self.decision(place))));
+        decisions
     }
 
     fn decision(&self, place: &str) -> Decision {
