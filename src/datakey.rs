@@ -229,16 +229,18 @@ fn answered(entry: &Entry, outcome: Outcome, expected: usize) -> std::result::Re
 /// The entries in the order in which they are tried: by the order of kinds; of kinds that it doesn't name, those with
 /// identities on this machine first; within a kind those that an identity at hand is named for first.
 fn in_order<'g>(group: &'g Group, identities: &Identities, order: &[String]) -> Vec<&'g Entry> {
-    let mut entries: Vec<&Entry> = group.entries.iter().collect();
-    if entries.len() > 1 {
-        entries.sort_by_cached_key(|entry| {
-            let kind = kind_by_field(entry.kind);
-            let local = kind.is_some_and(RecipientKind::is_local);
-            let expected = kind.is_some_and(|kind| kind.expects(&entry.value, identities));
-            (rank(entry.kind, order), !local, !expected)
-        });
+    if let [_] | [] = group.entries.as_slice() {
+        return group.entries.iter().collect();
     }
-    entries
+    let ranked = |entry: &'g Entry| {
+        let kind = kind_by_field(entry.kind);
+        let local = kind.is_some_and(RecipientKind::is_local);
+        let expected = kind.is_some_and(|kind| kind.expects(&entry.value, identities));
+        ((rank(entry.kind, order), !local, !expected), entry)
+    };
+    let mut entries: Vec<_> = group.entries.iter().map(ranked).collect();
+    sorting::by_key(&mut entries, |(rank, _)| *rank);
+    entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
 fn rank(kind: &str, order: &[String]) -> usize {
