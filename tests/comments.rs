@@ -8,19 +8,21 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use sandbox::{RECIPIENT_1, Sandbox};
 
 /// Files without comments: mappings and lists of all layouts, values of all styles, values left out.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "a:\n  b:\n    c: 1\n    d: x\n  e:\n    - x\n    - y\nf: z\n",
     "a:\n- x\n- b: 1\n  c: 2\n- - y\n  - z\nd:\n- x\n",
     "a: &one\n    b: 1\nc: !!map\n    d: |\n        text\n    e: &two\n    - x\n    - &three\nf:\n  -\n    g: 1\n",
     "a:\n  b:\n  c: [1, 2]\n  d:\n    - \n    - x\ne: {f: 1}\ng:\n  - \n",
     "a:\n  b: 1\n---\n  c:\n    d: 1\n  e:\n  - x\n...\n---\nf:\n    - g: 1\n      h:\n        - 2\n",
     "a:\n    - b: |-\n        text\n      c: \"q\"\n    - d: >\n        folded\n        text\n\ne: 1\n",
+    "a: &x\n  b: 1\n  c: 2\nd: *x\ne:\n  <<: *x\n  f: &y [1]\n  g: *y\nh: {i: [1],\n  j: 2}\n",
 ];
 
-/// A file with comments and blank lines put in: above lines, at columns that fit and others, and beside them.
+/// A file with comments and blank lines put in: above lines, at columns that fit and others, and beside them. With both kinds of
+/// line ends: a blank line isn't the same in both to sops.
 fn file() -> impl Strategy<Value = String> {
     let comment = (0_usize..12, prop_oneof![4 => 0_usize..9, 1 => Just(usize::MAX)], any::<bool>());
-    (0..FILES.len(), proptest::collection::vec(comment, 1..6)).prop_map(|(file, comments)| {
+    (0..FILES.len(), proptest::collection::vec(comment, 1..6), any::<bool>()).prop_map(|(file, comments, crlf)| {
         let mut lines: Vec<String> = FILES[file].lines().map(str::to_owned).collect();
         for (number, (line, column, blank)) in comments.into_iter().enumerate() {
             let at = line % (lines.len() + 1);
@@ -34,7 +36,8 @@ fn file() -> impl Strategy<Value = String> {
                 }
             }
         }
-        lines.join("\n") + "\n"
+        let end = if crlf { "\r\n" } else { "\n" };
+        lines.join(end) + end
     })
 }
 

@@ -76,7 +76,18 @@ impl Place<'_, '_> {
             node.flow && node.is_collection() && node.span.contains(self.at as u32)
         };
         let container = self.ancestors(self.previous()?).find(inside)?;
-        Some((container, self.child_after(container), false))
+        Some(self.behind_bracket(container).unwrap_or_else(|| (container, self.child_after(container), false)))
+    }
+
+    /// Inside `container`, behind the bracket of a collection that ends on the same line: yaml.v3 moves it in there.
+    fn behind_bracket(&self, container: NodeId) -> Option<(NodeId, NodeId, bool)> {
+        let document = self.document;
+        let closed =
+            self.ancestors(self.previous()?).take_while(|id| *id != container).filter(|id| document.node(*id).is_collection()).last()?;
+        let node = document.node(closed);
+        let between = document.source.get(node.span.end as usize..self.at)?;
+        let beside = between.chars().all(|c| matches!(c, ' ' | '\t' | ','));
+        (beside && node.role != Role::Item).then_some((closed, NONE, false))
     }
 
     /// The child of `container` that the next node belongs to.

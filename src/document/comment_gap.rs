@@ -133,20 +133,23 @@ impl<'d, 's> Gap<'d, 's> {
         let groups: Vec<Group> = beside.then_some(line).into_iter().collect();
         let Some(first) = self.comments.get(usize::from(beside)) else { return groups };
         let breaks = |range: Range<usize>| self.document.source[range].matches('\n').count();
+        // The parser passes over one character at a comment's end: of CR LF the second one is a blank line to it.
+        let blanks = |range: Range<usize>| self.document.source[range].matches(['\r', '\n']).count().saturating_sub(1);
         let (mut end, mut line) = (first.span.start as usize, 0);
         let mut scan = Scan::new(self, groups, breaks(self.scan_start()..end));
         for (index, comment) in self.comments.iter().enumerate().skip(usize::from(beside)) {
             let start = comment.span.start as usize;
-            let passed = breaks(end..start);
-            scan.blanks(passed.saturating_sub(1), end, start);
+            scan.blanks(blanks(end..start), end, start);
             scan.comment(index, self.document.column(start), start);
-            line += passed;
+            line += breaks(end..start);
             scan.line = line;
             end = comment.span.end as usize;
         }
         let rest = &self.document.source[end..];
         let after = end + rest.len() - rest.trim_start().len();
-        scan.blanks(breaks(end..after).saturating_sub(1), end, after);
+        // A block that is put below the last line comes after a line break.
+        let put_below = after == end && self.column.is_some() && self.document.newline().len() > 1;
+        scan.blanks(blanks(end..after).max(usize::from(put_below)), end, after);
         scan.finish(after);
         scan.groups
     }
@@ -412,6 +415,7 @@ mod tests {
             ("a:\n  b: 1\n  # foot\nc: 2\n", &["a"]),
             ("a:\n  b: 1\n# above\nc: 2\n", &[""]),
             ("a:\n- x\n# above\n", &[""]),
+            ("a:\r\n- x\r\n# foot\r\n", &["a"]),
             ("a:\n- x\n# above\n- y\n", &["a"]),
             ("a:\n- x\n  # above\nb: 1\n", &[""]),
             ("a:\n- x\n# foot\n\nb: 1\n", &["a"]),
@@ -423,6 +427,7 @@ mod tests {
             ("a: &x # beside\n  - b\n", &["a"]),
             ("a: &x # beside\n  b\n", &[""]),
             ("a: [1] # behind\n# above\n", &["a", ""]),
+            ("a: {b: [1], # behind\n  c: 1}\n", &["a.b"]),
             ("a:\n# waits\n- \nb: 1\n", &[""]),
             ("a:\n  - x\n  # waits\n  - \nb: 1\n", &[""]),
             ("a:\n  - # inside\n    b: 1\n", &["a[0]"]),

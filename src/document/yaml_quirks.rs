@@ -162,13 +162,18 @@ pub(super) fn refuse_tabs(document: &Document<'_>) -> Result<()> {
     if !source.contains('\t') {
         return Ok(());
     }
-    let mut line_start = 0;
+    let (mut line_start, mut below_comment) = (0, false);
     for line in source.split_inclusive('\n') {
+        // Its reader of comments takes tabs, too, once it has met the first one.
+        let start = line.trim_start();
+        let comment = start.starts_with('#');
+        let skipped = comment && below_comment;
+        below_comment = comment || below_comment && start.is_empty();
         // The colon of an explicit value (`? key`, `: value`) counts, that of a key like `::` doesn't.
         let value = line.trim_start_matches(' ').strip_prefix(':').is_some_and(|rest| rest.starts_with([' ', '\t']));
         let inside = |c: char| matches!(c, ' ' | '\t' | '-' | '?') || value && c == ':';
         let indentation = line.len() - line.trim_start_matches(inside).len();
-        let passed = line.starts_with("---") || line[indentation..].starts_with('#');
+        let passed = line.starts_with("---") || skipped;
         if let Some(tab) = line[..indentation].find('\t').filter(|_| !passed) {
             refuse_tab(document, line_start + tab, line)?;
         }

@@ -1,7 +1,9 @@
 //! All values and comments of a file in document order, each with its additional data and whether it is encrypted.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use crate::document::resolve::Type;
 use crate::document::{Comment, Document, Kind, NONE, NodeId, Role, Span};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::select::Selection;
@@ -159,6 +161,7 @@ impl Walker<'_, '_> {
         let mut pending = false;
         for (key, value) in document.entries(id) {
             let name = document.key_text(key);
+            let (remarks, leaves) = (self.walk.remarks.len(), self.walk.leaves.len());
             self.remarks_before(key, by_key, by_comment, &mut pending)?;
             if top && document.format.is_block(name) {
                 continue;
@@ -166,7 +169,12 @@ impl Walker<'_, '_> {
             self.path.push_str(name);
             self.path.push(':');
             self.place = self.keep_path();
-            self.value(value, by_key || self.selection.matches_key(name), by_comment || pending)?;
+            let matched = by_key || self.selection.matches_key(name);
+            let remarks = remarks..self.walk.remarks.len();
+            self.value(value, matched, by_comment || pending)?;
+            if document.node(value).kind == Kind::Alias && !remarks.is_empty() {
+                self.go_inside(value, remarks, leaves..self.walk.leaves.len(), matched || by_comment || pending);
+            }
             self.path.truncate(length);
             self.place = outer;
             pending = false;
@@ -252,6 +260,24 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
+    /// Comments beside an alias that will be written out, as the first of `leaves` is hidden, go inside of the collection.
+    fn go_inside(&mut self, alias: NodeId, remarks: Range<usize>, leaves: Range<usize>, matched: bool) {
+        let document = self.document;
+        let is_hidden = |leaf: &Leaf| {
+            let value = document.scalar(leaf.node).ok().filter(|_| leaf.selected);
+            value.is_some_and(|value| value.kind != Type::Null && !(value.kind == Type::Str && value.bytes.is_empty()))
+        };
+        let collection = document.node(document.node(alias).target()).is_collection();
+        if !collection || !self.walk.leaves[leaves].iter().any(is_hidden) {
+            return;
+        }
+        let selected = self.selection.encrypts(matched);
+        for remark in self.walk.remarks[remarks].iter_mut().filter(|remark| document.comments[remark.comment].inline) {
+            remark.path = self.place;
+            remark.selected |= selected;
+        }
+    }
+
     /// A comment at a column of its own may be tied to what stands before it: where that is hidden, so is the comment.
     fn beside_hidden(&self, comment: &Comment) -> bool {
         let document = self.document;
@@ -261,7 +287,9 @@ impl Walker<'_, '_> {
         }
         let before = document.nodes.partition_point(|node| node.span.start < comment.span.start);
         let Some(previous) = before.checked_sub(1).filter(|id| document.nodes[*id].document == comment.document) else { return false };
-        let matched = self.keys_above(previous as NodeId).iter().any(|key| self.selection.matches_key(key));
+        // Behind a key it is the key's value.
+        let hidden = previous + usize::from(document.nodes[previous].role == Role::Key);
+        let matched = self.keys_above(hidden as NodeId).iter().any(|key| self.selection.matches_key(key));
         !self.selection.by_comment() && self.selection.encrypts(matched)
     }
 
