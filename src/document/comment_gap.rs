@@ -58,7 +58,7 @@ pub(super) struct Gap<'d, 's> {
 }
 
 /// How far something that keeps comments is looked for: past so many values that are left out, no Secret has one.
-const FAR: usize = 1_000;
+const FAR: usize = 100;
 
 impl<'d, 's> Gap<'d, 's> {
     /// The gap that `comments` fill, `next` being the index of the first node after them, and `earlier` the end of the comment
