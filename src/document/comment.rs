@@ -79,14 +79,15 @@ impl Place<'_, '_> {
         Some(self.behind_bracket(container).unwrap_or_else(|| (container, self.child_after(container), false)))
     }
 
-    /// Inside `container`, behind the bracket of a collection that ends on the same line: yaml.v3 moves it in there.
+    /// Inside `container`, beside the bracket of a collection that ends before it, or the comma behind: yaml.v3 moves it in there.
     fn behind_bracket(&self, container: NodeId) -> Option<(NodeId, NodeId, bool)> {
         let document = self.document;
         let closed =
             self.ancestors(self.previous()?).take_while(|id| *id != container).filter(|id| document.node(*id).is_collection()).last()?;
         let node = document.node(closed);
-        let between = document.source.get(node.span.end as usize..self.at)?;
-        let beside = between.chars().all(|c| matches!(c, ' ' | '\t' | ','));
+        let (end, line) = (node.span.end as usize, document.line_start(self.at));
+        let between = document.source.get(end.max(line)..self.at)?;
+        let beside = between.chars().all(|c| matches!(c, ' ' | '\t' | ',')) && (end > line || between.contains(','));
         (beside && node.role != Role::Item).then_some((closed, NONE, false))
     }
 
