@@ -428,6 +428,8 @@ mod tests {
             ("a: &x # beside\n  b\n", &[""]),
             ("a: [1] # behind\n# above\n", &["a", ""]),
             ("a: {b: [1], # behind\n  c: 1}\n", &["a.b"]),
+            ("a:\n- - x\n- y\n  # above\n", &[""]),
+            ("a:\n- y\n  # above\n", &[""]),
             ("a: {b: {}\n  , # behind\n  c: 1}\n", &["a.b"]),
             ("a:\n# waits\n- \nb: 1\n", &[""]),
             ("a:\n  - x\n  # waits\n  - \nb: 1\n", &[""]),

@@ -370,19 +370,21 @@ impl<'s> Builder<'s> {
     fn dash(&self, start: usize) -> usize {
         let source = self.document.source;
         let is_dash = |at: usize| source[at..].starts_with('-') && source[at + 1..].chars().next().is_none_or(char::is_whitespace);
-        if is_dash(start) {
+        // Only a mapping's value can stand at the key's column; its first item may be a list of its own.
+        let in_mapping = self.open.last().is_some_and(|open| self.document.node(open.id).kind == Kind::Mapping);
+        if is_dash(start) && !in_mapping {
             return start;
         }
-        let mut end = start;
+        let (mut end, mut dash) = (start, start);
         while end > self.cursor {
             let line = self.document.line_start(end);
             let first = line + (source[line..].len() - source[line..].trim_start_matches(' ').len());
             if first < end && first >= self.cursor && is_dash(first) {
-                return first;
+                dash = first;
             }
             end = line.saturating_sub(1);
         }
-        start
+        dash
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -197,6 +197,8 @@ fn a_new_key_goes_to_the_end_of_its_mapping() {
 
 #[test]
 fn an_index_past_the_end_appends() {
+    sets("a:\n- - x\n- y\nb: 1\n", r#"["a"][2]"#, r#""z""#, "a:\n- - x\n- y\n- z\nb: 1\n");
+    sets("a:\n-\n  - x\n", r#"["a"][1]"#, r#""z""#, "a:\n-\n  - x\n- z\n");
     sets("a:\n- 1\n", r#"["a"][7]"#, r#""x""#, "a:\n- 1\n- x\n");
     sets("a:\n  -   1 # c\n\nb: 2\n", r#"["a"][1]"#, r#"{"k": 1, "l": 2}"#, "a:\n  -   1 # c\n  -   k: 1\n      l: 2\n\nb: 2\n");
     sets("a: []\n", r#"["a"][0]"#, "1", "a:\n  - 1\n");
